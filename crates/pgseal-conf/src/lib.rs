@@ -1,0 +1,2 @@
+//! PostgreSQL configuration as PostgreSQL reads it. Pure: no files, no sockets, no clock.
+#![warn(missing_docs)]

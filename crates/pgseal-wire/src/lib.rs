@@ -1,0 +1,2 @@
+//! What a PostgreSQL server says on the wire.
+#![warn(missing_docs)]
