@@ -24,27 +24,12 @@ pub struct UnknownVersion(pub String);
 
 impl PgVersion {
     /// Every version known, oldest first.
-    pub const ALL: [Self; 8] = [
-        Self::V12,
-        Self::V13,
-        Self::V14,
-        Self::V15,
-        Self::V16,
-        Self::V17,
-        Self::V18,
-        Self::V19,
-    ];
+    pub const ALL: [Self; 8] =
+        [Self::V12, Self::V13, Self::V14, Self::V15, Self::V16, Self::V17, Self::V18, Self::V19];
 
     /// The versions whose rules were compared with running servers, oldest first: 12 to 18.
-    pub const MEASURED: [Self; 7] = [
-        Self::V12,
-        Self::V13,
-        Self::V14,
-        Self::V15,
-        Self::V16,
-        Self::V17,
-        Self::V18,
-    ];
+    pub const MEASURED: [Self; 7] =
+        [Self::V12, Self::V13, Self::V14, Self::V15, Self::V16, Self::V17, Self::V18];
 
     /// The newest version compared with running servers: what is meant when nobody says which.
     pub const LATEST: Self = Self::V18;
@@ -69,9 +54,7 @@ impl PgVersion {
     }
 
     fn from_major(major: u32) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|version| u32::from(version.major()) == major)
+        Self::ALL.into_iter().find(|version| u32::from(version.major()) == major)
     }
 }
 
@@ -107,10 +90,7 @@ mod tests {
         for version in PgVersion::ALL {
             assert_eq!(version.to_string().parse(), Ok(version));
             assert_eq!(format!("{version}.4").parse(), Ok(version));
-            assert_eq!(
-                PgVersion::from_version_num(u32::from(version.major()) * 10_000 + 3),
-                Ok(version)
-            );
+            assert_eq!(PgVersion::from_version_num(u32::from(version.major()) * 10_000 + 3), Ok(version));
         }
         assert_eq!("19beta2".parse(), Ok(PgVersion::V19));
         for foreign in ["", "11", "20", "9.6", "x", "15x", "-15", "99999999999999"] {

@@ -11,9 +11,7 @@ pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 impl Conninfo {
     /// The service that must be looked up before the other defaults: `service`, else `PGSERVICE`.
     pub fn service_name(&self, environment: Environment<'_>) -> Option<String> {
-        self.get("service")
-            .map(str::to_owned)
-            .or_else(|| environment("PGSERVICE"))
+        self.get("service").map(str::to_owned).or_else(|| environment("PGSERVICE"))
     }
 
     /// Fills every parameter not yet set from its environment variable, then from libpq's compiled-in value. A service
@@ -47,7 +45,5 @@ impl Conninfo {
 
 /// `PGREQUIRESSL=1…` still means `sslmode=require` where nothing else says a mode; other values mean nothing.
 fn requiressl(environment: Environment<'_>) -> Option<String> {
-    environment("PGREQUIRESSL")
-        .filter(|value| value.starts_with('1'))
-        .map(|_| "require".to_owned())
+    environment("PGREQUIRESSL").filter(|value| value.starts_with('1')).map(|_| "require".to_owned())
 }

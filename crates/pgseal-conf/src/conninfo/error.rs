@@ -23,9 +23,7 @@ pub enum ConninfoError {
     #[error("unexpected spaces found in \"{0}\", use percent-encoded spaces (%20) instead")]
     UnexpectedSpaces(String),
     /// `[` without its `]`.
-    #[error(
-        "end of string reached when looking for matching \"]\" in IPv6 host address in URI: \"{0}\""
-    )]
+    #[error("end of string reached when looking for matching \"]\" in IPv6 host address in URI: \"{0}\"")]
     UnclosedBracket(String),
     /// `[]`.
     #[error("IPv6 host address may not be empty in URI: \"{0}\"")]

@@ -52,29 +52,16 @@ impl Conninfo {
         };
         let (hosts, addresses, ports) = (list("host"), list("hostaddr"), list("port"));
         if !hosts.is_empty() && !addresses.is_empty() && hosts.len() != addresses.len() {
-            return Err(ConninfoError::HostsAndAddresses {
-                hosts: hosts.len(),
-                addresses: addresses.len(),
-            });
+            return Err(ConninfoError::HostsAndAddresses { hosts: hosts.len(), addresses: addresses.len() });
         }
         let count = hosts.len().max(addresses.len()).max(1);
         if ports.len() > 1 && ports.len() != count {
-            return Err(ConninfoError::PortsAndHosts {
-                ports: ports.len(),
-                hosts: count,
-            });
+            return Err(ConninfoError::PortsAndHosts { ports: ports.len(), hosts: count });
         }
         let spec = |index: usize| {
-            let port = if ports.len() == 1 {
-                ports.first()
-            } else {
-                ports.get(index)
-            };
+            let port = if ports.len() == 1 { ports.first() } else { ports.get(index) };
             Ok(HostSpec {
-                host: hosts
-                    .get(index)
-                    .filter(|host| !host.is_empty())
-                    .map(|host| (*host).to_owned()),
+                host: hosts.get(index).filter(|host| !host.is_empty()).map(|host| (*host).to_owned()),
                 hostaddr: addresses
                     .get(index)
                     .filter(|text| !text.is_empty())
@@ -93,9 +80,7 @@ fn port(text: &str) -> Result<u16, ConninfoError> {
         return Ok(5432);
     }
     let trimmed = text.trim_matches(super::parse::is_blank);
-    let number: i32 = trimmed
-        .parse()
-        .map_err(|_| ConninfoError::PortNotANumber(text.to_owned()))?;
+    let number: i32 = trimmed.parse().map_err(|_| ConninfoError::PortNotANumber(text.to_owned()))?;
     match u16::try_from(number) {
         Ok(port) if port > 0 => Ok(port),
         _ => Err(ConninfoError::PortOutOfRange(text.to_owned())),
@@ -103,6 +88,5 @@ fn port(text: &str) -> Result<u16, ConninfoError> {
 }
 
 fn address(text: &str) -> Result<IpAddr, ConninfoError> {
-    text.parse()
-        .map_err(|_| ConninfoError::NotAnAddress(text.to_owned()))
+    text.parse().map_err(|_| ConninfoError::NotAnAddress(text.to_owned()))
 }

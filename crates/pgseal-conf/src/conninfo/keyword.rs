@@ -24,9 +24,9 @@ pub struct Keyword {
 impl Keyword {
     /// The keyword of this name in the libpq of this version. Names are case-sensitive.
     pub fn find(name: &str, version: PgVersion) -> Option<&'static Self> {
-        TABLE.iter().find(|keyword| {
-            keyword.name == name && keyword.since <= version && version <= keyword.until
-        })
+        TABLE
+            .iter()
+            .find(|keyword| keyword.name == name && keyword.since <= version && version <= keyword.until)
     }
 
     /// Every keyword of any version, in libpq's order.
@@ -36,28 +36,15 @@ impl Keyword {
 }
 
 const fn row(name: &'static str, environment: Option<&'static str>, since: PgVersion) -> Keyword {
-    Keyword {
-        name,
-        environment,
-        default: None,
-        secret: false,
-        since,
-        until: V19,
-    }
+    Keyword { name, environment, default: None, secret: false, since, until: V19 }
 }
 
 const fn with_default(keyword: Keyword, default: &'static str) -> Keyword {
-    Keyword {
-        default: Some(default),
-        ..keyword
-    }
+    Keyword { default: Some(default), ..keyword }
 }
 
 const fn secret(keyword: Keyword) -> Keyword {
-    Keyword {
-        secret: true,
-        ..keyword
-    }
+    Keyword { secret: true, ..keyword }
 }
 
 const fn until(keyword: Keyword, until: PgVersion) -> Keyword {
@@ -72,10 +59,7 @@ static TABLE: [Keyword; 54] = [
     row("user", Some("PGUSER"), V12),
     secret(row("password", Some("PGPASSWORD"), V12)),
     row("passfile", Some("PGPASSFILE"), V12),
-    with_default(
-        row("channel_binding", Some("PGCHANNELBINDING"), V13),
-        "prefer",
-    ),
+    with_default(row("channel_binding", Some("PGCHANNELBINDING"), V13), "prefer"),
     row("connect_timeout", Some("PGCONNECT_TIMEOUT"), V12),
     row("dbname", Some("PGDATABASE"), V12),
     row("host", Some("PGHOST"), V12),
@@ -92,10 +76,7 @@ static TABLE: [Keyword; 54] = [
     row("keepalives_count", None, V12),
     row("tcp_user_timeout", None, V12),
     with_default(row("sslmode", Some("PGSSLMODE"), V12), "prefer"),
-    with_default(
-        row("sslnegotiation", Some("PGSSLNEGOTIATION"), V17),
-        "postgres",
-    ),
+    with_default(row("sslnegotiation", Some("PGSSLNEGOTIATION"), V17), "postgres"),
     with_default(row("sslcompression", Some("PGSSLCOMPRESSION"), V12), "0"),
     row("sslcert", Some("PGSSLCERT"), V12),
     row("sslkey", Some("PGSSLKEY"), V12),
@@ -109,32 +90,15 @@ static TABLE: [Keyword; 54] = [
     row("require_auth", Some("PGREQUIREAUTH"), V16),
     row("min_protocol_version", Some("PGMINPROTOCOLVERSION"), V18),
     row("max_protocol_version", Some("PGMAXPROTOCOLVERSION"), V18),
-    with_default(
-        row(
-            "ssl_min_protocol_version",
-            Some("PGSSLMINPROTOCOLVERSION"),
-            V13,
-        ),
-        "TLSv1.2",
-    ),
-    row(
-        "ssl_max_protocol_version",
-        Some("PGSSLMAXPROTOCOLVERSION"),
-        V13,
-    ),
+    with_default(row("ssl_min_protocol_version", Some("PGSSLMINPROTOCOLVERSION"), V13), "TLSv1.2"),
+    row("ssl_max_protocol_version", Some("PGSSLMAXPROTOCOLVERSION"), V13),
     with_default(row("gssencmode", Some("PGGSSENCMODE"), V12), "prefer"),
     with_default(row("krbsrvname", Some("PGKRBSRVNAME"), V12), "postgres"),
     row("gsslib", Some("PGGSSLIB"), V12),
     with_default(row("gssdelegation", Some("PGGSSDELEGATION"), V16), "0"),
     row("replication", None, V12),
-    with_default(
-        row("target_session_attrs", Some("PGTARGETSESSIONATTRS"), V12),
-        "any",
-    ),
-    with_default(
-        row("load_balance_hosts", Some("PGLOADBALANCEHOSTS"), V16),
-        "disable",
-    ),
+    with_default(row("target_session_attrs", Some("PGTARGETSESSIONATTRS"), V12), "any"),
+    with_default(row("load_balance_hosts", Some("PGLOADBALANCEHOSTS"), V16), "disable"),
     secret(row("scram_client_key", None, V18)),
     secret(row("scram_server_key", None, V18)),
     row("oauth_issuer", None, V18),

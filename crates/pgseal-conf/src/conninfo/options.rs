@@ -49,9 +49,7 @@ impl Conninfo {
 
     /// The value of a parameter, `None` when it is not set. An empty value is a value.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.values
-            .get(&index_of(name)?)
-            .map(|value| value.as_str())
+        self.values.get(&index_of(name)?).map(|value| value.as_str())
     }
 
     /// Sets a parameter that some version of libpq knows, over any earlier value.
@@ -67,11 +65,7 @@ impl Conninfo {
     /// Sets a parameter as a string of this libpq version would, `requiressl` included. `false`: no such parameter.
     pub(super) fn store(&mut self, name: &str, value: &str, version: PgVersion) -> bool {
         if name == "requiressl" {
-            let mode = if value.starts_with('1') {
-                "require"
-            } else {
-                "prefer"
-            };
+            let mode = if value.starts_with('1') { "require" } else { "prefer" };
             return self.store("sslmode", mode, version);
         }
         if Keyword::find(name, version).is_none() {
@@ -87,9 +81,7 @@ impl Conninfo {
 
     /// Every parameter set, in libpq's order. Values are as they are, secrets too.
     pub fn iter(&self) -> impl Iterator<Item = (&'static Keyword, &str)> {
-        self.values
-            .iter()
-            .filter_map(|(index, value)| Some((Keyword::all().get(*index)?, value.as_str())))
+        self.values.iter().filter_map(|(index, value)| Some((Keyword::all().get(*index)?, value.as_str())))
     }
 
     /// Whether no parameter is set.
@@ -131,14 +123,10 @@ impl fmt::Display for Conninfo {
 
 impl fmt::Debug for Conninfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Conninfo")
-            .field(&self.to_conninfo(Secrets::Masked).as_str())
-            .finish()
+        f.debug_tuple("Conninfo").field(&self.to_conninfo(Secrets::Masked).as_str()).finish()
     }
 }
 
 fn index_of(name: &str) -> Option<usize> {
-    Keyword::all()
-        .iter()
-        .position(|keyword| keyword.name == name)
+    Keyword::all().iter().position(|keyword| keyword.name == name)
 }

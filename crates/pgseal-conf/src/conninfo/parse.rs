@@ -23,8 +23,7 @@ pub fn is_uri(text: &str) -> bool {
 
 /// What follows `postgresql://` or `postgres://`.
 pub(super) fn uri_body(text: &str) -> Option<&str> {
-    text.strip_prefix("postgresql://")
-        .or_else(|| text.strip_prefix("postgres://"))
+    text.strip_prefix("postgresql://").or_else(|| text.strip_prefix("postgres://"))
 }
 
 pub(super) fn keyword_values(text: &str, version: PgVersion) -> Result<Conninfo, ConninfoError> {

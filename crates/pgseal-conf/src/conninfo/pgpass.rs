@@ -32,13 +32,7 @@ impl fmt::Debug for Password {
 /// `host` is what the connection string calls the server (`host`, else `hostaddr`). Empty means `localhost`, and so
 /// does the socket directory compiled into the libpq at hand, for which the caller is to pass `localhost`. An empty
 /// `port` means 5432. Without a database or a user nothing is found.
-pub fn lookup(
-    text: impl AsRef<[u8]>,
-    host: &str,
-    port: &str,
-    dbname: &str,
-    user: &str,
-) -> Option<Password> {
+pub fn lookup(text: impl AsRef<[u8]>, host: &str, port: &str, dbname: &str, user: &str) -> Option<Password> {
     if dbname.is_empty() || user.is_empty() {
         return None;
     }
@@ -48,10 +42,7 @@ pub fn lookup(
         if line.first() == Some(&b'#') || line.contains(&0) {
             return None;
         }
-        let end = line
-            .iter()
-            .rposition(|byte| *byte != b'\r')
-            .map_or(0, |last| last + 1);
+        let end = line.iter().rposition(|byte| *byte != b'\r').map_or(0, |last| last + 1);
         let line = line.get(..end)?;
         [host, port, dbname, user]
             .iter()
@@ -123,12 +114,8 @@ pub fn line(
 ) -> Result<Zeroizing<String>, PgpassError> {
     let port = port.map(|port| port.to_string());
     let names = [host, port.as_deref(), dbname, user];
-    let room = names
-        .iter()
-        .map(|name| 2 * name.map_or(1, str::len) + 1)
-        .sum::<usize>()
-        + 2 * password.len()
-        + 1;
+    let room =
+        names.iter().map(|name| 2 * name.map_or(1, str::len) + 1).sum::<usize>() + 2 * password.len() + 1;
     let mut line = Zeroizing::new(String::with_capacity(room));
     for name in names {
         match name {

@@ -47,10 +47,7 @@ fn shown(options: &Conninfo, secrets: Secrets) -> Conninfo {
 
 pub(super) fn conninfo(options: &Conninfo, secrets: Secrets) -> Zeroizing<String> {
     let options = shown(options, secrets);
-    let room = options
-        .iter()
-        .map(|(keyword, value)| keyword.name.len() + 2 * value.len() + 4)
-        .sum();
+    let room = options.iter().map(|(keyword, value)| keyword.name.len() + 2 * value.len() + 4).sum();
     let mut text = Zeroizing::new(String::with_capacity(room));
     for (keyword, value) in options.iter() {
         if !text.is_empty() {
@@ -65,9 +62,8 @@ pub(super) fn conninfo(options: &Conninfo, secrets: Secrets) -> Zeroizing<String
 
 /// Quotes where libpq's `appendConnStrVal` does: for anything but letters, digits and a few signs.
 fn push_quoted(text: &mut String, value: &str) {
-    let plain = |c: char| {
-        c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | ':' | ',' | '*' | '@')
-    };
+    let plain =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | ':' | ',' | '*' | '@');
     if !value.is_empty() && value.chars().all(plain) {
         text.push_str(value);
         return;
@@ -84,11 +80,8 @@ fn push_quoted(text: &mut String, value: &str) {
 
 pub(super) fn uri(options: &Conninfo, secrets: Secrets) -> Zeroizing<String> {
     let options = shown(options, secrets);
-    let room = 64
-        + options
-            .iter()
-            .map(|(keyword, value)| keyword.name.len() + 6 * value.len() + 8)
-            .sum::<usize>();
+    let room =
+        64 + options.iter().map(|(keyword, value)| keyword.name.len() + 6 * value.len() + 8).sum::<usize>();
     let mut text = Zeroizing::new(String::with_capacity(room));
     text.push_str("postgresql://");
     let mut written: Vec<&str> = Vec::new();
@@ -119,10 +112,7 @@ pub(super) fn uri(options: &Conninfo, secrets: Secrets) -> Zeroizing<String> {
         written.push("dbname");
     }
     let mut separator = '?';
-    for (keyword, value) in options
-        .iter()
-        .filter(|(keyword, _)| !written.contains(&keyword.name))
-    {
+    for (keyword, value) in options.iter().filter(|(keyword, _)| !written.contains(&keyword.name)) {
         text.push(separator);
         separator = '&';
         text.push_str(keyword.name);
@@ -161,11 +151,7 @@ fn netloc(options: &Conninfo) -> Option<String> {
         if let Some(host) = hosts.get(index) {
             push_host(&mut text, host);
         }
-        let port = if ports.len() == 1 {
-            ports.first()
-        } else {
-            ports.get(index)
-        };
+        let port = if ports.len() == 1 { ports.first() } else { ports.get(index) };
         if let Some(port) = port.filter(|port| !port.is_empty()) {
             text.push(':');
             push_encoded(&mut text, port);
@@ -175,9 +161,7 @@ fn netloc(options: &Conninfo) -> Option<String> {
 }
 
 fn push_host(text: &mut String, host: &str) {
-    let address = host
-        .split_once('%')
-        .map_or(host, |(address, _zone)| address);
+    let address = host.split_once('%').map_or(host, |(address, _zone)| address);
     if address.parse::<Ipv6Addr>().is_err() {
         push_encoded(text, host);
         return;

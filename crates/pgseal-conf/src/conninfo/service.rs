@@ -108,28 +108,19 @@ fn assign(
     }
     // Within a section the first of two lines for one parameter wins.
     if section.get(key).is_none() {
-        section
-            .set(key, &value)
-            .map_err(|_| ServiceError::Syntax { line: number })?;
+        section.set(key, &value).map_err(|_| ServiceError::Syntax { line: number })?;
     }
     Ok(())
 }
 
 /// The lines without their newline; one that a NUL byte ends is as long as a C string is.
 fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    text.split(|byte| *byte == b'\n')
-        .map(|line| line.split(|byte| *byte == 0).next().unwrap_or_default())
+    text.split(|byte| *byte == b'\n').map(|line| line.split(|byte| *byte == 0).next().unwrap_or_default())
 }
 
 fn trim(line: &[u8]) -> &[u8] {
     let blank = |byte: &u8| is_blank(char::from(*byte));
-    let start = line
-        .iter()
-        .position(|byte| !blank(byte))
-        .unwrap_or(line.len());
-    let end = line
-        .iter()
-        .rposition(|byte| !blank(byte))
-        .map_or(start, |last| last + 1);
+    let start = line.iter().position(|byte| !blank(byte)).unwrap_or(line.len());
+    let end = line.iter().rposition(|byte| !blank(byte)).map_or(start, |last| last + 1);
     line.get(start..end).unwrap_or_default()
 }

@@ -14,10 +14,7 @@ fn refusal(text: &str) -> String {
 }
 
 fn pairs(conninfo: &Conninfo) -> Vec<(&'static str, String)> {
-    conninfo
-        .iter()
-        .map(|(keyword, value)| (keyword.name, value.to_owned()))
-        .collect()
+    conninfo.iter().map(|(keyword, value)| (keyword.name, value.to_owned())).collect()
 }
 
 /// Each line was seen from libpq 15.18 and 17.11 (`PQconninfoParse`).
@@ -25,67 +22,29 @@ fn pairs(conninfo: &Conninfo) -> Vec<(&'static str, String)> {
 fn strings_read_as_libpq_reads_them() {
     let cases: &[(&str, &[(&str, &str)])] = &[
         ("", &[]),
-        (
-            "  host = 'a\\'b' user=a\\ b",
-            &[("user", "a b"), ("host", "a'b")],
-        ),
+        ("  host = 'a\\'b' user=a\\ b", &[("user", "a b"), ("host", "a'b")]),
         ("host=''user=x", &[("user", "x"), ("host", "")]),
         ("host=a\\", &[("host", "a")]),
-        (
-            "host=a requiressl=1",
-            &[("host", "a"), ("sslmode", "require")],
-        ),
+        ("host=a requiressl=1", &[("host", "a"), ("sslmode", "require")]),
         ("requiressl=yes", &[("sslmode", "prefer")]),
         ("host=a host=b", &[("host", "b")]),
         ("host= user=x", &[("host", "user=x")]),
         ("host=x'y'z", &[("host", "x'y'z")]),
         ("postgresql://", &[]),
         ("postgres://h", &[("host", "h")]),
-        (
-            "postgresql://u@h/d",
-            &[("user", "u"), ("dbname", "d"), ("host", "h")],
-        ),
-        (
-            "postgresql://a@b@c/d",
-            &[("user", "a"), ("dbname", "d"), ("host", "b@c")],
-        ),
-        (
-            "postgresql://a:b?c@d/e",
-            &[
-                ("user", "a"),
-                ("password", "b?c"),
-                ("dbname", "e"),
-                ("host", "d"),
-            ],
-        ),
+        ("postgresql://u@h/d", &[("user", "u"), ("dbname", "d"), ("host", "h")]),
+        ("postgresql://a@b@c/d", &[("user", "a"), ("dbname", "d"), ("host", "b@c")]),
+        ("postgresql://a:b?c@d/e", &[("user", "a"), ("password", "b?c"), ("dbname", "e"), ("host", "d")]),
         ("postgresql://:p@h", &[("password", "p"), ("host", "h")]),
-        (
-            "postgresql://[::1]:5/db",
-            &[("dbname", "db"), ("host", "::1"), ("port", "5")],
-        ),
-        (
-            "postgresql://a:1,[::2]:2,c/d",
-            &[("dbname", "d"), ("host", "a,::2,c"), ("port", "1,2,")],
-        ),
+        ("postgresql://[::1]:5/db", &[("dbname", "db"), ("host", "::1"), ("port", "5")]),
+        ("postgresql://a:1,[::2]:2,c/d", &[("dbname", "d"), ("host", "a,::2,c"), ("port", "1,2,")]),
         ("postgresql:///?host=/tmp", &[("host", "/tmp")]),
-        (
-            "postgresql://%2Ftmp/d",
-            &[("dbname", "d"), ("host", "/tmp")],
-        ),
-        (
-            "postgresql://h?ssl=true",
-            &[("host", "h"), ("sslmode", "require")],
-        ),
-        (
-            "postgresql://h/a/b?user=x&",
-            &[("user", "x"), ("dbname", "a/b"), ("host", "h")],
-        ),
+        ("postgresql://%2Ftmp/d", &[("dbname", "d"), ("host", "/tmp")]),
+        ("postgresql://h?ssl=true", &[("host", "h"), ("sslmode", "require")]),
+        ("postgresql://h/a/b?user=x&", &[("user", "x"), ("dbname", "a/b"), ("host", "h")]),
     ];
     for (text, expected) in cases {
-        let expected: Vec<_> = expected
-            .iter()
-            .map(|(name, value)| (*name, (*value).to_owned()))
-            .collect();
+        let expected: Vec<_> = expected.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
         assert_eq!(pairs(&parse(text)), expected, "{text}");
     }
 }
@@ -94,48 +53,24 @@ fn strings_read_as_libpq_reads_them() {
 fn refusals_are_in_the_words_of_libpq() {
     let cases = [
         ("x", "missing \"=\" after \"x\" in connection info string"),
-        (
-            "host user=x",
-            "missing \"=\" after \"host\" in connection info string",
-        ),
-        (
-            "host='a",
-            "unterminated quoted string in connection info string",
-        ),
+        ("host user=x", "missing \"=\" after \"host\" in connection info string"),
+        ("host='a", "unterminated quoted string in connection info string"),
         ("bad=1", "invalid connection option \"bad\""),
         ("=x", "invalid connection option \"\""),
         (
             "postgresql://[::1x",
             "end of string reached when looking for matching \"]\" in IPv6 host address in URI: \"postgresql://[::1x\"",
         ),
-        (
-            "postgresql://[]",
-            "IPv6 host address may not be empty in URI: \"postgresql://[]\"",
-        ),
+        ("postgresql://[]", "IPv6 host address may not be empty in URI: \"postgresql://[]\""),
         (
             "postgresql://[::1]x",
             "unexpected character \"x\" at position 19 in URI (expected \":\" or \"/\"): \"postgresql://[::1]x\"",
         ),
-        (
-            "postgresql://h?sslmode=a%",
-            "invalid percent-encoded token: \"a%\"",
-        ),
-        (
-            "postgresql://a%00b",
-            "forbidden value %00 in percent-encoded value: \"a%00b\"",
-        ),
-        (
-            "postgresql://h/?x",
-            "missing key/value separator \"=\" in URI query parameter: \"x\"",
-        ),
-        (
-            "postgresql://h/?x=y=z",
-            "extra key/value separator \"=\" in URI query parameter: \"x\"",
-        ),
-        (
-            "postgresql://h?ssl=false",
-            "invalid URI query parameter: \"ssl\"",
-        ),
+        ("postgresql://h?sslmode=a%", "invalid percent-encoded token: \"a%\""),
+        ("postgresql://a%00b", "forbidden value %00 in percent-encoded value: \"a%00b\""),
+        ("postgresql://h/?x", "missing key/value separator \"=\" in URI query parameter: \"x\""),
+        ("postgresql://h/?x=y=z", "extra key/value separator \"=\" in URI query parameter: \"x\""),
+        ("postgresql://h?ssl=false", "invalid URI query parameter: \"ssl\""),
         ("postgresql://h?%67=1", "invalid URI query parameter: \"g\""),
         (
             "postgresql://h/a b",
@@ -150,18 +85,8 @@ fn refusals_are_in_the_words_of_libpq() {
 #[test]
 fn spaces_in_a_uri_count_until_17_and_are_trimmed_from_18() {
     let text = "postgresql:// h /db";
-    assert_eq!(
-        Conninfo::parse_as(text, PgVersion::V17)
-            .unwrap()
-            .get("host"),
-        Some(" h ")
-    );
-    assert_eq!(
-        Conninfo::parse_as(text, PgVersion::V18)
-            .unwrap()
-            .get("host"),
-        Some("h")
-    );
+    assert_eq!(Conninfo::parse_as(text, PgVersion::V17).unwrap().get("host"), Some(" h "));
+    assert_eq!(Conninfo::parse_as(text, PgVersion::V18).unwrap().get("host"), Some("h"));
 }
 
 #[test]
@@ -193,18 +118,9 @@ fn no_password_is_in_an_error_or_a_print() {
         assert!(!format!("{error:?}").contains("sesame"), "{error:?}");
     }
     let conninfo = parse("host=h password=sesame sslpassword='sesame' user=u");
-    assert_eq!(
-        conninfo.to_string(),
-        "user=u password=**** host=h sslpassword=****"
-    );
-    assert_eq!(
-        conninfo.to_uri(Secrets::Masked).as_str(),
-        "postgresql://u:****@h/?sslpassword=****"
-    );
-    assert_eq!(
-        conninfo.to_uri(Secrets::Omitted).as_str(),
-        "postgresql://u@h/"
-    );
+    assert_eq!(conninfo.to_string(), "user=u password=**** host=h sslpassword=****");
+    assert_eq!(conninfo.to_uri(Secrets::Masked).as_str(), "postgresql://u:****@h/?sslpassword=****");
+    assert_eq!(conninfo.to_uri(Secrets::Omitted).as_str(), "postgresql://u@h/");
     assert!(!format!("{conninfo:?}").contains("sesame"));
 }
 
@@ -215,23 +131,11 @@ fn uris_escape_what_a_uri_would_misread() {
         uri("user='a:b@c' password='p/?#' host=h dbname='d d'"),
         "postgresql://a%3Ab%40c:p%2F%3F%23@h/d%20d"
     );
-    assert_eq!(
-        uri("host=::1 port=5433 user=u"),
-        "postgresql://u@[::1]:5433/"
-    );
+    assert_eq!(uri("host=::1 port=5433 user=u"), "postgresql://u@[::1]:5433/");
     assert_eq!(uri("host=fe80::1%eth0"), "postgresql://[fe80::1%25eth0]/");
-    assert_eq!(
-        uri("host=/var/run/postgresql dbname=d"),
-        "postgresql://%2Fvar%2Frun%2Fpostgresql/d"
-    );
-    assert_eq!(
-        uri("host=a,b port=1,2 sslmode=verify-full"),
-        "postgresql://a:1,b:2/?sslmode=verify-full"
-    );
-    assert_eq!(
-        uri("user='' dbname='' host=''"),
-        "postgresql:///?user=&dbname=&host="
-    );
+    assert_eq!(uri("host=/var/run/postgresql dbname=d"), "postgresql://%2Fvar%2Frun%2Fpostgresql/d");
+    assert_eq!(uri("host=a,b port=1,2 sslmode=verify-full"), "postgresql://a:1,b:2/?sslmode=verify-full");
+    assert_eq!(uri("user='' dbname='' host=''"), "postgresql:///?user=&dbname=&host=");
     assert_eq!(
         uri("hostaddr=10.0.0.1,10.0.0.2 port=1,2"),
         "postgresql:///?hostaddr=10.0.0.1%2C10.0.0.2&port=1%2C2"
@@ -241,10 +145,7 @@ fn uris_escape_what_a_uri_would_misread() {
 #[test]
 fn hosts_pair_with_addresses_and_ports() {
     let hosts = parse("host=a,/tmp,,@x port=1,,3,4").hosts().unwrap();
-    let endpoints: Vec<_> = hosts
-        .iter()
-        .map(|host| (host.endpoint(), host.port))
-        .collect();
+    let endpoints: Vec<_> = hosts.iter().map(|host| (host.endpoint(), host.port)).collect();
     assert_eq!(
         endpoints,
         [
@@ -255,35 +156,17 @@ fn hosts_pair_with_addresses_and_ports() {
         ]
     );
     let hosts = parse("host=a,b hostaddr=::1, port=' 7 '").hosts().unwrap();
-    assert_eq!(
-        hosts[0].endpoint(),
-        Endpoint::Address(IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]))
-    );
-    assert_eq!(
-        (hosts[1].endpoint(), hosts[1].port),
-        (Endpoint::Name("b"), 7)
-    );
+    assert_eq!(hosts[0].endpoint(), Endpoint::Address(IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1])));
+    assert_eq!((hosts[1].endpoint(), hosts[1].port), (Endpoint::Name("b"), 7));
     assert_eq!(parse("").hosts().unwrap()[0].endpoint(), Endpoint::Default);
 
     let refusal = |text: &str| parse(text).hosts().unwrap_err().to_string();
-    assert_eq!(
-        refusal("host=a,b hostaddr=::1"),
-        "could not match 2 host names to 1 hostaddr values"
-    );
-    assert_eq!(
-        refusal("host=a,b,c port=1,2"),
-        "could not match 2 port numbers to 3 hosts"
-    );
-    assert_eq!(
-        refusal("port=x"),
-        "invalid integer value \"x\" for connection option \"port\""
-    );
+    assert_eq!(refusal("host=a,b hostaddr=::1"), "could not match 2 host names to 1 hostaddr values");
+    assert_eq!(refusal("host=a,b,c port=1,2"), "could not match 2 port numbers to 3 hosts");
+    assert_eq!(refusal("port=x"), "invalid integer value \"x\" for connection option \"port\"");
     assert_eq!(refusal("port=0"), "invalid port number: \"0\"");
     assert_eq!(refusal("port=65536"), "invalid port number: \"65536\"");
-    assert_eq!(
-        refusal("hostaddr=h"),
-        "could not parse network address \"h\""
-    );
+    assert_eq!(refusal("hostaddr=h"), "could not parse network address \"h\"");
 }
 
 #[test]
@@ -299,12 +182,7 @@ fn defaults_come_from_the_environment_then_from_libpq() {
     let get = |name: &str| conninfo.get(name).unwrap_or("unset").to_owned();
     assert_eq!(
         (get("host"), get("user"), get("sslmode"), get("port")),
-        (
-            "said".into(),
-            "env-user".into(),
-            "require".into(),
-            "5432".into()
-        )
+        ("said".into(), "env-user".into(), "require".into(), "5432".into())
     );
 
     let none = |_: &str| None;
@@ -323,41 +201,24 @@ fn defaults_come_from_the_environment_then_from_libpq() {
 fn a_service_is_found_as_libpq_finds_it() {
     let text = "# c\n[other]\nhost=no\nnonsense\n[s] trailing\n host=h \nhost=second\r\ndbname=a b\n\n[s]\nuser=never\n";
     let service = service::find(text, "s").unwrap().unwrap();
-    assert_eq!(
-        pairs(&service),
-        [("dbname", "a b".to_owned()), ("host", "h".to_owned())]
-    );
+    assert_eq!(pairs(&service), [("dbname", "a b".to_owned()), ("host", "h".to_owned())]);
     assert_eq!(service::find(text, "absent").unwrap(), None);
     let refusal = |text: &str| service::find(text, "s").unwrap_err().to_string();
-    assert_eq!(
-        refusal("[s]\nhost\n"),
-        "syntax error in the service file, line 2"
-    );
-    assert_eq!(
-        refusal("[s]\nhost =h\n"),
-        "syntax error in the service file, line 2"
-    );
+    assert_eq!(refusal("[s]\nhost\n"), "syntax error in the service file, line 2");
+    assert_eq!(refusal("[s]\nhost =h\n"), "syntax error in the service file, line 2");
     assert_eq!(
         refusal("[s]\nservice=x\n"),
         "nested service specifications not supported in the service file, line 2"
     );
-    assert_eq!(
-        refusal(&format!("#{}\n[s]\n", "x".repeat(1022))),
-        "line 1 too long in the service file"
-    );
-    assert!(
-        service::find(format!("#{}\n[s]\n", "x".repeat(1021)), "s")
-            .unwrap()
-            .is_some()
-    );
+    assert_eq!(refusal(&format!("#{}\n[s]\n", "x".repeat(1022))), "line 1 too long in the service file");
+    assert!(service::find(format!("#{}\n[s]\n", "x".repeat(1021)), "s").unwrap().is_some());
 }
 
 #[test]
 fn a_password_is_found_as_libpq_finds_it() {
     let text = b"#h:1:d:u:comment\nh:1:d:u:one\r\n*:*:*:u\\:v:two\\:2:rest\nh\\:x:5432:*:*:three\\\nlocalhost:5432:d:u:\xff\n";
-    let find = |host, port, db, user| {
-        pgpass::lookup(text, host, port, db, user).map(|p| p.as_bytes().to_vec())
-    };
+    let find =
+        |host, port, db, user| pgpass::lookup(text, host, port, db, user).map(|p| p.as_bytes().to_vec());
     assert_eq!(find("h", "1", "d", "u"), Some(b"one".to_vec()));
     assert_eq!(find("h", "1", "d", "u:v"), Some(b"two:2".to_vec()));
     assert_eq!(find("h:x", "", "d", "z"), Some(b"three\\".to_vec()));

@@ -12,11 +12,7 @@ use crate::PgVersion;
 
 pub(super) fn parse(uri: &str, version: PgVersion) -> Result<Conninfo, ConninfoError> {
     let body = uri_body(uri).unwrap_or_default();
-    let mut parser = Parser {
-        uri,
-        version,
-        options: Conninfo::new(),
-    };
+    let mut parser = Parser { uri, version, options: Conninfo::new() };
     let rest = parser.credentials(body)?;
     let rest = parser.hosts(rest)?;
     let query = match rest.strip_prefix('/') {
@@ -170,10 +166,7 @@ impl<'a> Parser<'a> {
 
 /// Whether a query may hold a secret: any name in it, encoded or not, could be one's.
 fn mentions_secret(query: &str) -> bool {
-    query.contains('%')
-        || Keyword::all()
-            .iter()
-            .any(|keyword| keyword.secret && query.contains(keyword.name))
+    query.contains('%') || Keyword::all().iter().any(|keyword| keyword.secret && query.contains(keyword.name))
 }
 
 fn split_credentials(body: &str) -> Option<(&str, &str)> {
@@ -187,14 +180,8 @@ fn split_before<'a>(text: &'a str, ends: &[char]) -> (&'a str, &'a str) {
 }
 
 /// Percent-decodes the value of a parameter. From 18 spaces around it are dropped and spaces inside it refused.
-fn decode(
-    name: &str,
-    encoded: &str,
-    version: PgVersion,
-) -> Result<Zeroizing<String>, ConninfoError> {
-    let secret = Keyword::all()
-        .iter()
-        .any(|keyword| keyword.secret && keyword.name == name);
+fn decode(name: &str, encoded: &str, version: PgVersion) -> Result<Zeroizing<String>, ConninfoError> {
+    let secret = Keyword::all().iter().any(|keyword| keyword.secret && keyword.name == name);
     let shown = || (if secret { MASK } else { encoded }).to_owned();
     let text = if version >= PgVersion::V18 {
         let trimmed = encoded.trim_matches(' ');
@@ -216,10 +203,7 @@ fn decode(
     }
 }
 
-fn decode_bytes(
-    text: &str,
-    shown: &impl Fn() -> String,
-) -> Result<Zeroizing<Vec<u8>>, ConninfoError> {
+fn decode_bytes(text: &str, shown: &impl Fn() -> String) -> Result<Zeroizing<Vec<u8>>, ConninfoError> {
     let mut decoded = Zeroizing::new(Vec::with_capacity(text.len()));
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
