@@ -1,2 +1,30 @@
 //! What a PostgreSQL server says on the wire.
 #![warn(missing_docs)]
+
+mod channel;
+mod closing;
+mod conversation;
+mod deadline;
+pub mod message;
+mod negotiate;
+mod open_error;
+mod route;
+mod socket;
+mod sslmode;
+mod stream;
+mod tls;
+mod wire_error;
+
+pub use channel::{AskError, Channel, Encryption, FirstAnswer, SslNegotiation, open};
+pub use deadline::Step;
+pub use message::{AuthenticationRequest, Replication, ServerError, SqlState, StartupParameters};
+pub use open_error::{OpenError, OpenProblem};
+pub use route::{DialError, Route};
+pub use socket::Peer;
+pub use sslmode::{InvalidSslMode, SslMode};
+pub use tls::{
+    Alert, ChainVerdict, Check, CipherSuite, EndPointBinding, HandshakeFailure,
+    InvalidTlsVersion, KeyExchangeGroup, NoBinding, Presented, RootFile, Roots,
+    RootsError, TlsFacts, TlsVersion, TlsWish, UnspeakableVersions,
+};
+pub use wire_error::WireError;

@@ -1,0 +1,211 @@
+//! A connection to a server that has not been asked for anything yet.
+
+use std::fmt;
+
+use crate::closing;
+use crate::conversation::Conversation;
+use crate::deadline::{Deadline, Step};
+use crate::message::{
+    AuthenticationRequest, BackendMessage, ProtocolVersion, ServerError, StartupError,
+    StartupParameters,
+};
+use crate::negotiate::{self, Answer};
+use crate::open_error::{OpenError, OpenProblem};
+use crate::route::Route;
+use crate::socket::{Peer, Socket};
+use crate::stream::Stream;
+use crate::tls::{self, TlsFacts, TlsWish};
+use crate::wire_error::WireError;
+
+/// How TLS begins (libpq's `sslnegotiation`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub enum SslNegotiation {
+    /// `SSLRequest` first; every version of PostgreSQL.
+    #[default]
+    Postgres,
+    /// With the ClientHello at once, and ALPN; PostgreSQL 17 and later.
+    Direct,
+}
+
+/// What a connection is to be wrapped in.
+#[derive(Debug, Clone)]
+pub enum Encryption {
+    /// Nothing.
+    Plaintext,
+    /// TLS or no connection.
+    Tls {
+        /// What is wished of it.
+        wish: Box<TlsWish>,
+        /// How it begins.
+        negotiation: SslNegotiation,
+    },
+}
+
+impl Encryption {
+    /// TLS that begins with `SSLRequest`.
+    pub fn tls(wish: TlsWish) -> Self {
+        Self::Tls {
+            wish: Box::new(wish),
+            negotiation: SslNegotiation::Postgres,
+        }
+    }
+
+    /// TLS from the first byte on.
+    pub fn direct_tls(wish: TlsWish) -> Self {
+        Self::Tls {
+            wish: Box::new(wish),
+            negotiation: SslNegotiation::Direct,
+        }
+    }
+}
+
+/// An open connection on which no startup packet has been sent.
+///
+/// Dropping it closes the socket at once, which PostgreSQL may log; [`Channel::close`] is polite.
+pub struct Channel {
+    stream: Stream,
+    peer: Peer,
+    tls: Option<Box<TlsFacts>>,
+    deadline: Deadline,
+}
+
+/// Opens a connection. The deadline of `route` covers this and everything done with the channel
+/// until it is closed or logged in.
+pub async fn open(route: &Route, encryption: &Encryption) -> Result<Channel, OpenError> {
+    let deadline = Deadline::after(route.deadline);
+    let fail = |peer: Option<Peer>| move |problem: OpenProblem| OpenError::new(route, peer, problem);
+    let dialed = route.dial(deadline).await;
+    let (socket, peer) = dialed.map_err(|error| fail(None)(error.into()))?;
+    let fail = fail(Some(peer.clone()));
+    match encryption {
+        Encryption::Plaintext => Ok(Channel::plain(socket, peer, deadline)),
+        Encryption::Tls { .. } if matches!(peer, Peer::Unix(_)) => Err(fail(OpenProblem::TlsOnSocket)),
+        Encryption::Tls { wish, negotiation } => {
+            let offered = Offer { socket, peer, deadline };
+            match offered.tls(wish, *negotiation).await {
+                Ok(Ok(channel)) => Ok(channel),
+                Ok(Err(_)) => Err(fail(OpenProblem::NoTls)),
+                Err(problem) => Err(fail(problem)),
+            }
+        }
+    }
+}
+
+/// A socket that TLS is about to be asked for on.
+pub(crate) struct Offer {
+    pub(crate) socket: Socket,
+    pub(crate) peer: Peer,
+    pub(crate) deadline: Deadline,
+}
+
+impl Offer {
+    /// A channel with TLS; or, where the server says N, the same socket without it.
+    pub(crate) async fn tls(
+        self,
+        wish: &TlsWish,
+        negotiation: SslNegotiation,
+    ) -> Result<Result<Channel, Channel>, OpenProblem> {
+        let Self { mut socket, peer, deadline } = self;
+        let direct = negotiation == SslNegotiation::Direct;
+        if !direct {
+            match negotiate::ssl(&mut socket, deadline).await? {
+                Answer::Yes => {}
+                Answer::No => return Ok(Err(Channel::plain(socket, peer, deadline))),
+            }
+        }
+        match tls::handshake(socket, wish, direct, deadline).await {
+            Ok((stream, facts)) => Ok(Ok(Channel {
+                stream: Stream::Tls(Box::new(stream)),
+                peer,
+                tls: Some(Box::new(facts)),
+                deadline,
+            })),
+            Err((failure, presented)) => Err(OpenProblem::Handshake {
+                failure: Box::new(failure),
+                presented: Box::new(presented),
+            }),
+        }
+    }
+}
+
+impl Channel {
+    pub(crate) fn plain(socket: Socket, peer: Peer, deadline: Deadline) -> Self {
+        Self {
+            stream: Stream::Plain(socket),
+            peer,
+            tls: None,
+            deadline,
+        }
+    }
+
+    /// The address that took the connection.
+    pub const fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// What the handshake showed; None in plaintext.
+    pub fn tls(&self) -> Option<&TlsFacts> {
+        self.tls.as_deref()
+    }
+
+    /// Sends a startup packet, reads up to the first message that decides, answers nothing, and
+    /// closes politely. No password leaves this machine, and no log line is caused beyond the
+    /// server's own refusal.
+    pub async fn ask(self, who: &StartupParameters) -> Result<FirstAnswer, AskError> {
+        let packet = who.encode(ProtocolVersion::V3_0)?;
+        let mut conversation = Conversation::new(self.stream, self.deadline);
+        let answer = first_answer(&mut conversation, &packet).await;
+        conversation.close().await;
+        Ok(answer?)
+    }
+
+    /// Ends it so that the server has nothing to log.
+    pub async fn close(self) {
+        closing::politely(self.stream, self.deadline).await;
+    }
+
+    pub(crate) fn into_parts(self) -> (Stream, Peer, Option<Box<TlsFacts>>, Deadline) {
+        (self.stream, self.peer, self.tls, self.deadline)
+    }
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tls = if self.tls.is_some() { "TLS" } else { "plaintext" };
+        write!(f, "Channel({}, {tls})", self.peer)
+    }
+}
+
+/// The first message that decides about a login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FirstAnswer {
+    /// The server refuses: pg_hba.conf, too many connections, starting up …
+    Refused(ServerError),
+    /// The server goes on to authenticate (with `Ok`: it lets in without).
+    Asked(AuthenticationRequest),
+}
+
+/// A startup packet that got no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AskError {
+    /// It could not be made.
+    #[error(transparent)]
+    Startup(#[from] StartupError),
+    /// The conversation broke off.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+}
+
+/// Sends the packet and waits for what decides.
+pub(crate) async fn first_answer(
+    conversation: &mut Conversation,
+    packet: &[u8],
+) -> Result<FirstAnswer, WireError> {
+    let step = Step::Startup;
+    conversation.send(step, packet).await?;
+    match conversation.answer(step).await? {
+        BackendMessage::Error(error) => Ok(FirstAnswer::Refused(error)),
+        BackendMessage::Authentication(request) => Ok(FirstAnswer::Asked(request)),
+        other => Err(WireError::OutOfPlace { step, tag: other.tag() }),
+    }
+}

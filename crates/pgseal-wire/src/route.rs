@@ -1,0 +1,208 @@
+//! Where a server is, and how a socket to it is opened.
+//!
+//! Knows names, addresses and socket directories. Refuses to know what is spoken there.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+
+use crate::deadline::{Deadline, Step};
+use crate::socket::{Peer, Socket};
+use crate::wire_error::{WireError, system_text};
+
+/// More addresses of one name than this are not tried.
+const MAX_ADDRESSES: usize = 32;
+
+/// A way to one server (libpq's `host`, `hostaddr`, `port`, `connect_timeout`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// A host name, an IP address, or the absolute path of a directory with Unix sockets.
+    /// It is this that is verified and sent as SNI, never `hostaddr`. May be empty when
+    /// `hostaddr` is given; then no name can be verified.
+    pub host: String,
+    /// The address to go to instead of looking `host` up.
+    pub hostaddr: Option<IpAddr>,
+    /// The port, also part of a Unix socket's file name.
+    pub port: u16,
+    /// For the whole attempt: lookup, connection, handshake, login. A day at most.
+    pub deadline: Duration,
+}
+
+impl Route {
+    /// What an attempt is given when nobody says otherwise.
+    pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
+
+    /// A way to `host` with [`Self::DEFAULT_DEADLINE`].
+    pub fn new(host: impl Into<String>, port: u16) -> Self {
+        Self {
+            host: host.into(),
+            hostaddr: None,
+            port,
+            deadline: Self::DEFAULT_DEADLINE,
+        }
+    }
+
+    /// The Unix socket's path, `DIR/.s.PGSQL.PORT`, when `host` is an absolute path.
+    /// `hostaddr` wins, as in libpq.
+    pub fn socket_path(&self) -> Option<PathBuf> {
+        (self.hostaddr.is_none() && self.host.starts_with('/'))
+            .then(|| PathBuf::from(&self.host).join(format!(".s.PGSQL.{}", self.port)))
+    }
+
+    /// The same way, to just this address of it.
+    pub fn pinned_to(&self, peer: &Peer) -> Self {
+        let hostaddr = match peer {
+            Peer::Tcp(address) => Some(address.ip()),
+            Peer::Unix(_) => self.hostaddr,
+        };
+        Self { hostaddr, ..self.clone() }
+    }
+
+    /// What libpq writes before an error of a connection (`emitHostIdentityInfo`,
+    /// fe-connect.c): `connection to server at "localhost" (127.0.0.1), port 5432 failed: `.
+    pub fn libpq_prefix(&self, peer: Option<&Peer>) -> String {
+        if let Some(path) = self.socket_path() {
+            return format!("connection to server on socket \"{}\" failed: ", path.display());
+        }
+        let shown = match (self.host.is_empty(), self.hostaddr) {
+            (true, Some(address)) => address.to_string(),
+            _ => self.host.clone(),
+        };
+        let address = match peer {
+            Some(Peer::Tcp(address)) => Some(address.ip().to_string()),
+            _ => self.hostaddr.map(|address| address.to_string()),
+        };
+        let port = self.port;
+        match address {
+            Some(address) if address != shown => {
+                format!("connection to server at \"{shown}\" ({address}), port {port} failed: ")
+            }
+            _ => format!("connection to server at \"{shown}\", port {port} failed: "),
+        }
+    }
+
+    /// All places this way may lead to, in the resolver's order.
+    pub(crate) async fn peers(&self, deadline: Deadline) -> Result<Vec<Peer>, DialError> {
+        if let Some(path) = self.socket_path() {
+            return Ok(vec![Peer::Unix(path)]);
+        }
+        if let Some(address) = self.hostaddr.or_else(|| self.host.parse().ok()) {
+            return Ok(vec![Peer::Tcp(SocketAddr::new(address, self.port))]);
+        }
+        let lookup = tokio::net::lookup_host((self.host.as_str(), self.port));
+        let found = deadline.wait(Step::Resolve, lookup).await?;
+        let found = found.map_err(|error| DialError::Lookup {
+            host: self.host.clone(),
+            text: system_text(&error),
+        })?;
+        let mut peers = Vec::new();
+        for address in found.take(MAX_ADDRESSES) {
+            let peer = Peer::Tcp(address);
+            if !peers.contains(&peer) {
+                peers.push(peer);
+            }
+        }
+        if peers.is_empty() {
+            return Err(DialError::NoAddress { host: self.host.clone() });
+        }
+        Ok(peers)
+    }
+
+    /// Opens a socket to the first place that takes one. Each gets its share of the time.
+    pub(crate) async fn dial(&self, deadline: Deadline) -> Result<(Socket, Peer), DialError> {
+        let peers = self.peers(deadline).await?;
+        let mut refusals = Vec::new();
+        let count = peers.len();
+        for (nth, peer) in peers.into_iter().enumerate() {
+            match dial_one(&peer, deadline.share(count - nth)).await {
+                Ok(socket) => return Ok((socket, peer)),
+                Err(error) => refusals.push((peer, error)),
+            }
+        }
+        Err(DialError::Refused(refusals))
+    }
+}
+
+/// `localhost:5432`, `[::1]:5432`, or the path of the socket.
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(path) = self.socket_path() {
+            return write!(f, "{}", path.display());
+        }
+        match self.hostaddr {
+            Some(address) if self.host.is_empty() => {
+                write!(f, "{}", SocketAddr::new(address, self.port))
+            }
+            _ if self.host.contains(':') => write!(f, "[{}]:{}", self.host, self.port),
+            _ => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
+async fn dial_one(peer: &Peer, deadline: Deadline) -> Result<Socket, WireError> {
+    match peer {
+        Peer::Tcp(address) => {
+            let stream = deadline.io(Step::Dial, TcpStream::connect(address)).await?;
+            // Small packets back and forth: waiting for more to send only costs time.
+            let _ = stream.set_nodelay(true);
+            Ok(Socket::Tcp(stream))
+        }
+        #[cfg(unix)]
+        Peer::Unix(path) => {
+            let stream = deadline.io(Step::Dial, tokio::net::UnixStream::connect(path)).await?;
+            Ok(Socket::Unix(stream))
+        }
+        #[cfg(not(unix))]
+        Peer::Unix(_) => Err(WireError::of_io(Step::Dial, &io::ErrorKind::Unsupported.into())),
+    }
+}
+
+/// No socket could be opened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DialError {
+    /// The name could not be looked up.
+    #[error("could not translate host name \"{}\" to address: {text}", .host.escape_debug())]
+    Lookup {
+        /// The name.
+        host: String,
+        /// The resolver's words.
+        text: String,
+    },
+    /// The name exists and has no address.
+    #[error("host name \"{}\" has no address", .host.escape_debug())]
+    NoAddress {
+        /// The name.
+        host: String,
+    },
+    /// No address took a connection. One entry an address, in the order of trying.
+    #[error("{}", refusals(.0))]
+    Refused(Vec<(Peer, WireError)>),
+    /// The lookup was late.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+}
+
+impl DialError {
+    /// Whether a port answered that nobody listens there.
+    pub fn is_refused(&self) -> bool {
+        matches!(self, Self::Refused(all) if all.iter().any(|(_, error)| matches!(
+            error,
+            WireError::Io { kind: io::ErrorKind::ConnectionRefused, .. }
+        )))
+    }
+}
+
+fn refusals(all: &[(Peer, WireError)]) -> String {
+    let each: Vec<_> = all
+        .iter()
+        .map(|(peer, error)| match error {
+            WireError::Io { text, .. } => format!("{peer}: {text}"),
+            other => format!("{peer}: {other}"),
+        })
+        .collect();
+    each.join("; ")
+}

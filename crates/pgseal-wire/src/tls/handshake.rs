@@ -1,0 +1,133 @@
+//! One TLS handshake over an open socket, and what it showed.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use pgseal_pki::{Certificate, LibpqRules, NameRefusal, libpq_matches};
+use rustls::ProtocolVersion;
+use rustls::pki_types::ServerName;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::binding::{EndPointBinding, NoBinding};
+use super::config::Prepared;
+use super::facts::{ChainVerdict, TlsFacts};
+use super::failure::HandshakeFailure;
+use super::names::{CipherSuite, KeyExchangeGroup};
+use super::verifier::Seen;
+use super::version::TlsVersion;
+use super::wish::{Check, TlsWish};
+use crate::closing;
+use crate::deadline::{Deadline, Step};
+use crate::socket::Socket;
+
+pub(crate) type SecureStream = TlsStream<Socket>;
+
+/// What was seen of a server that TLS was not established with.
+#[derive(Debug, Clone, Default)]
+pub struct Presented {
+    /// The certificates that it presented, the leaf first; empty when it came to none.
+    pub chain: Vec<Certificate>,
+    /// What became of the check of the chain.
+    pub verdict: ChainVerdict,
+}
+
+impl From<Seen> for Presented {
+    fn from(seen: Seen) -> Self {
+        Self { chain: seen.chain, verdict: seen.verdict }
+    }
+}
+
+/// Does the handshake. The chain is judged within it, the name after it, as libpq does.
+pub(crate) async fn handshake(
+    socket: Socket,
+    wish: &TlsWish,
+    direct: bool,
+    deadline: Deadline,
+) -> Result<(SecureStream, TlsFacts), (HandshakeFailure, Presented)> {
+    let nothing_seen = |failure| (failure, Presented::default());
+    let prepared = Prepared::new(wish, direct).map_err(nothing_seen)?;
+    // Without SNI the name is of no use to rustls: names are judged here, below.
+    let name = wish
+        .sni_name()
+        .unwrap_or_else(|| ServerName::from(std::net::IpAddr::from(Ipv4Addr::UNSPECIFIED)));
+    let connector = TlsConnector::from(Arc::new(prepared.config));
+    let connecting = connector.connect(name, socket).into_fallible();
+    let stream = match deadline.wait(Step::Handshake, connecting).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err((error, socket))) => {
+            let seen = prepared.record.take();
+            let failure = HandshakeFailure::of(&error, &seen);
+            // Our alert is on its way: a reset must not overtake it.
+            closing::politely(socket, deadline).await;
+            return Err((failure, seen.into()));
+        }
+        Err(late) => return Err((late.into(), prepared.record.take().into())),
+    };
+    let facts = facts_of(&stream, prepared.record.take(), prepared.asked.get());
+    match judge_completed(facts, wish, direct) {
+        Ok(facts) => Ok((stream, facts)),
+        Err((failure, facts)) => {
+            closing::politely(stream, deadline).await;
+            let presented = Presented { chain: facts.chain, verdict: facts.verdict };
+            Err((failure, presented))
+        }
+    }
+}
+
+/// What libpq looks at once the handshake is complete: ALPN, then the name.
+fn judge_completed(
+    mut facts: TlsFacts,
+    wish: &TlsWish,
+    direct: bool,
+) -> Result<TlsFacts, (HandshakeFailure, TlsFacts)> {
+    if direct && facts.alpn.is_none() {
+        return Err((HandshakeFailure::NoAlpn, facts));
+    }
+    if matches!(wish.check, Check::ChainAndName(_)) {
+        if let Err(failure) = name_fits(&facts, wish) {
+            return Err((HandshakeFailure::Name(failure), facts));
+        }
+        facts.name_verified = true;
+    }
+    Ok(facts)
+}
+
+fn name_fits(facts: &TlsFacts, wish: &TlsWish) -> Result<(), NameRefusal> {
+    let Some(leaf) = facts.leaf() else {
+        return Err(NameRefusal::NoName);
+    };
+    let name = wish.server_name.as_deref().unwrap_or_default();
+    libpq_matches(leaf, name, LibpqRules { ip_sans: wish.ip_sans })
+}
+
+fn facts_of(stream: &SecureStream, seen: Seen, client_certificate_requested: bool) -> TlsFacts {
+    let (_, session) = stream.get_ref();
+    let binding = match seen.chain.first() {
+        Some(leaf) => EndPointBinding::of_leaf(leaf),
+        None => Err(NoBinding::Unreadable),
+    };
+    TlsFacts {
+        version: match session.protocol_version() {
+            Some(ProtocolVersion::TLSv1_2) => TlsVersion::Tls1_2,
+            // Of the two versions offered this is the other.
+            _ => TlsVersion::Tls1_3,
+        },
+        suite: CipherSuite(
+            session
+                .negotiated_cipher_suite()
+                .map_or(0, |suite| u16::from(suite.suite())),
+        ),
+        group: session
+            .negotiated_key_exchange_group()
+            .map(|group| KeyExchangeGroup(u16::from(group.name()))),
+        alpn: session
+            .alpn_protocol()
+            .map(|name| String::from_utf8_lossy(name).into_owned()),
+        chain: seen.chain,
+        verdict: seen.verdict,
+        name_verified: false,
+        client_certificate_requested,
+        binding,
+    }
+}

@@ -1,0 +1,28 @@
+//! TLS as libpq does it, with rustls underneath.
+//!
+//! Knows what was wished for, what was agreed on, and who the server says it is. The chain and
+//! the names are judged by pgseal-pki; this room only decides when to ask.
+
+mod alert;
+mod binding;
+mod config;
+mod facts;
+mod failure;
+mod handshake;
+mod names;
+mod roots;
+mod signature;
+mod verifier;
+mod version;
+mod wish;
+
+pub use binding::{EndPointBinding, NoBinding};
+pub use facts::{ChainVerdict, TlsFacts};
+pub use alert::Alert;
+pub use failure::HandshakeFailure;
+pub use handshake::Presented;
+pub(crate) use handshake::{SecureStream, handshake};
+pub use names::{CipherSuite, KeyExchangeGroup};
+pub use roots::{RootFile, Roots, RootsError};
+pub use version::{InvalidTlsVersion, TlsVersion};
+pub use wish::{Check, TlsWish, UnspeakableVersions};

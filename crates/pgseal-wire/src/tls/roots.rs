@@ -1,0 +1,135 @@
+//! Whom we trust: libpq's root file, or the system's store.
+
+use std::fmt;
+use std::io::Read;
+use std::path::Path;
+
+use pgseal_pki::Certificate;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+/// A root file larger than this is no root file (the whole of Mozilla's store is 0.2 MiB).
+const MAX_ROOT_FILE: u64 = 8 * 1024 * 1024;
+
+/// Trusted certificates, and where they came from. Never empty.
+#[derive(Debug, Clone)]
+pub struct Roots {
+    described_as: String,
+    certificates: Vec<Certificate>,
+}
+
+impl Roots {
+    /// From PEM text. `described_as` is what errors call it, usually the file's path.
+    pub fn from_pem(described_as: impl Into<String>, pem: &[u8]) -> Result<Self, RootsError> {
+        let described_as = described_as.into();
+        let fail = |problem: String| RootsError { described_as: described_as.clone(), problem };
+        let mut certificates = Vec::new();
+        for block in CertificateDer::pem_slice_iter(pem) {
+            let der = block.map_err(|error| fail(format!("broken PEM: {error}")))?;
+            let certificate = Certificate::from_der(&der).map_err(|error| fail(error.to_string()))?;
+            certificates.push(certificate);
+        }
+        Self::from_certificates(described_as, certificates)
+    }
+
+    /// From certificates that are already read.
+    pub fn from_certificates(
+        described_as: impl Into<String>,
+        certificates: Vec<Certificate>,
+    ) -> Result<Self, RootsError> {
+        let described_as = described_as.into();
+        if certificates.is_empty() {
+            // libpq's words (SSL_CTX_load_verify_locations of OpenSSL 3).
+            let problem = "no certificate or crl found".to_owned();
+            return Err(RootsError { described_as, problem });
+        }
+        Ok(Self { described_as, certificates })
+    }
+
+    /// The system's store, as `sslrootcert=system` of libpq 16 and later. Certificates in it
+    /// that cannot be read are passed over, as OpenSSL does.
+    pub fn system() -> Result<Self, RootsError> {
+        let found = rustls_native_certs::load_native_certs();
+        let certificates: Vec<_> = found
+            .certs
+            .iter()
+            .filter_map(|der| Certificate::from_der(der).ok())
+            .collect();
+        Self::from_certificates("system", certificates).map_err(|error| RootsError {
+            problem: "the system's store holds no certificate that can be read".to_owned(),
+            ..error
+        })
+    }
+
+    /// The file's path, or `system`.
+    pub fn described_as(&self) -> &str {
+        &self.described_as
+    }
+
+    /// The certificates, in the order of the file.
+    pub fn certificates(&self) -> &[Certificate] {
+        &self.certificates
+    }
+}
+
+/// Roots that cannot be had. The text is libpq's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("could not read root certificate file \"{described_as}\": {problem}")]
+pub struct RootsError {
+    /// The file.
+    pub described_as: String,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+/// `sslrootcert` as libpq finds it.
+#[derive(Debug, Clone)]
+pub enum RootFile {
+    /// There is no such file: prefer and require do not verify, verify-* refuse.
+    Absent {
+        /// The path that was looked at.
+        path: String,
+    },
+    /// It is there and cannot be used: every TLS attempt fails.
+    Unusable(RootsError),
+    /// It is there: every TLS attempt verifies the chain.
+    Loaded(Roots),
+}
+
+impl RootFile {
+    /// Reads a root file. Not being able to look at it is the same as its absence, as with
+    /// libpq's `stat()` (`initialize_SSL`, fe-secure-openssl.c).
+    pub fn read(path: &Path) -> Self {
+        let shown = path.display().to_string();
+        if std::fs::metadata(path).is_err() {
+            return Self::Absent { path: shown };
+        }
+        let mut pem = Vec::new();
+        let read = std::fs::File::open(path)
+            .and_then(|file| file.take(MAX_ROOT_FILE + 1).read_to_end(&mut pem));
+        let unusable = |problem: String| {
+            Self::Unusable(RootsError { described_as: shown.clone(), problem })
+        };
+        match read {
+            Err(error) => unusable(crate::wire_error::system_text(&error)),
+            Ok(_) if pem.len() as u64 > MAX_ROOT_FILE => {
+                unusable(format!("larger than {MAX_ROOT_FILE} bytes"))
+            }
+            Ok(_) => match Roots::from_pem(shown.clone(), &pem) {
+                Ok(roots) => Self::Loaded(roots),
+                Err(error) => Self::Unusable(error),
+            },
+        }
+    }
+}
+
+/// The path.
+impl fmt::Display for RootFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Absent { path } => path,
+            Self::Unusable(error) => &error.described_as,
+            Self::Loaded(roots) => roots.described_as(),
+        })
+    }
+}
