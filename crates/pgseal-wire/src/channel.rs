@@ -12,6 +12,7 @@ use crate::message::{
 use crate::negotiate::{self, Answer};
 use crate::open_error::{OpenError, OpenProblem};
 use crate::route::Route;
+use crate::session::{self, Credentials, LoginError, Session, Unbindable};
 use crate::socket::{Peer, Socket};
 use crate::stream::Stream;
 use crate::tls::{self, TlsFacts, TlsWish};
@@ -157,6 +158,14 @@ impl Channel {
         let answer = first_answer(&mut conversation, &packet).await;
         conversation.close().await;
         Ok(answer?)
+    }
+
+    /// Logs in, and leaves the deadline of the route behind once the session stands.
+    ///
+    /// Under [`ChannelBinding::Prefer`](crate::ChannelBinding::Prefer) a certificate that cannot
+    /// be bound to (Ed25519) is logged in to without binding; libpq fails there.
+    pub async fn login(self, who: &Credentials) -> Result<Session, LoginError> {
+        session::login(self, who, Unbindable::GoWithout).await
     }
 
     /// Ends it so that the server has nothing to log.

@@ -4,7 +4,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::closing;
 use crate::deadline::{Deadline, Step};
-use crate::message::{BackendMessage, FrameReader};
+use crate::message::{BackendMessage, Frame, FrameReader};
 use crate::stream::Stream;
 use crate::wire_error::WireError;
 
@@ -55,6 +55,14 @@ impl Conversation {
 
     /// The next message, whatever it is.
     pub(crate) async fn next(&mut self, step: Step) -> Result<BackendMessage, WireError> {
+        Ok(self.next_framed(step).await?.1)
+    }
+
+    /// The next message as it came, and understood.
+    pub(crate) async fn next_framed(
+        &mut self,
+        step: Step,
+    ) -> Result<(Frame, BackendMessage), WireError> {
         let garbled = |error| WireError::Garbled { step, error };
         loop {
             if let Some(frame) = self.reader.take().map_err(garbled)? {
@@ -62,7 +70,8 @@ impl Conversation {
                 if self.preamble > MAX_PREAMBLE {
                     return Err(WireError::Flood { step, bytes: self.preamble });
                 }
-                return BackendMessage::decode(&frame).map_err(garbled);
+                let message = BackendMessage::decode(&frame).map_err(garbled)?;
+                return Ok((frame, message));
             }
             let mut chunk = [0; 4096];
             let count = self.deadline.io(step, self.stream.read(&mut chunk)).await?;

@@ -9,6 +9,7 @@ pub mod message;
 mod negotiate;
 mod open_error;
 mod route;
+mod session;
 mod socket;
 mod sslmode;
 mod stream;
@@ -20,6 +21,7 @@ pub use deadline::Step;
 pub use message::{AuthenticationRequest, Replication, ServerError, SqlState, StartupParameters};
 pub use open_error::{OpenError, OpenProblem};
 pub use route::{DialError, Route};
+pub use session::{BindingProblem, ChannelBinding, Credentials, LoginError, LoginMethod, Session};
 pub use socket::Peer;
 pub use sslmode::{InvalidSslMode, SslMode};
 pub use tls::{

@@ -52,6 +52,16 @@ pub struct Frame {
     pub body: Vec<u8>,
 }
 
+impl Frame {
+    /// The message as it came.
+    pub fn write(&self, bytes: &mut Vec<u8>) {
+        let length = u32::try_from(self.body.len() + 4).unwrap_or(u32::MAX);
+        bytes.push(self.tag);
+        bytes.extend_from_slice(&length.to_be_bytes());
+        bytes.extend_from_slice(&self.body);
+    }
+}
+
 /// Collects bytes until they make a message.
 #[derive(Debug)]
 pub struct FrameReader {
