@@ -12,7 +12,7 @@ use crate::message::{
 use crate::negotiate::{self, Answer};
 use crate::open_error::{OpenError, OpenProblem};
 use crate::route::Route;
-use crate::session::{self, Credentials, LoginError, Session, Unbindable};
+use crate::session::{self, Credentials, LoginError, Manners, Session};
 use crate::socket::{Peer, Socket};
 use crate::stream::Stream;
 use crate::tls::{self, TlsFacts, TlsWish};
@@ -36,7 +36,7 @@ pub enum Encryption {
     /// TLS or no connection.
     Tls {
         /// What is wished of it.
-        wish: Box<TlsWish>,
+        wish: TlsWish,
         /// How it begins.
         negotiation: SslNegotiation,
     },
@@ -45,18 +45,12 @@ pub enum Encryption {
 impl Encryption {
     /// TLS that begins with `SSLRequest`.
     pub fn tls(wish: TlsWish) -> Self {
-        Self::Tls {
-            wish: Box::new(wish),
-            negotiation: SslNegotiation::Postgres,
-        }
+        Self::Tls { wish, negotiation: SslNegotiation::Postgres }
     }
 
     /// TLS from the first byte on.
     pub fn direct_tls(wish: TlsWish) -> Self {
-        Self::Tls {
-            wish: Box::new(wish),
-            negotiation: SslNegotiation::Direct,
-        }
+        Self::Tls { wish, negotiation: SslNegotiation::Direct }
     }
 }
 
@@ -72,7 +66,7 @@ pub struct Channel {
 
 /// Opens a connection. The deadline of `route` covers this and everything done with the channel
 /// until it is closed or logged in.
-pub async fn open(route: &Route, encryption: &Encryption) -> Result<Channel, OpenError> {
+pub async fn open(route: &Route, encryption: Encryption) -> Result<Channel, OpenError> {
     let deadline = Deadline::after(route.deadline);
     let fail = |peer: Option<Peer>| move |problem: OpenProblem| OpenError::new(route, peer, problem);
     let dialed = route.dial(deadline).await;
@@ -83,7 +77,7 @@ pub async fn open(route: &Route, encryption: &Encryption) -> Result<Channel, Ope
         Encryption::Tls { .. } if matches!(peer, Peer::Unix(_)) => Err(fail(OpenProblem::TlsOnSocket)),
         Encryption::Tls { wish, negotiation } => {
             let offered = Offer { socket, peer, deadline };
-            match offered.tls(wish, *negotiation).await {
+            match offered.tls(&wish, negotiation).await {
                 Ok(Ok(channel)) => Ok(channel),
                 Ok(Err(_)) => Err(fail(OpenProblem::NoTls)),
                 Err(problem) => Err(fail(problem)),
@@ -162,10 +156,12 @@ impl Channel {
 
     /// Logs in, and leaves the deadline of the route behind once the session stands.
     ///
-    /// Under [`ChannelBinding::Prefer`](crate::ChannelBinding::Prefer) a certificate that cannot
-    /// be bound to (Ed25519) is logged in to without binding; libpq fails there.
+    /// Two things differ from libpq: a password is never sent in clear, whatever the server asks
+    /// for; and under [`ChannelBinding::Prefer`](crate::ChannelBinding::Prefer) a certificate that
+    /// cannot be bound to (Ed25519) is logged in to without binding, where libpq fails.
+    /// [`connect`](crate::connect) does both as libpq does.
     pub async fn login(self, who: &Credentials) -> Result<Session, LoginError> {
-        session::login(self, who, Unbindable::GoWithout).await
+        session::login(self, who, Manners::Careful).await
     }
 
     /// Ends it so that the server has nothing to log.

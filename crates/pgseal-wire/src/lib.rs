@@ -13,7 +13,7 @@ mod session;
 mod socket;
 mod sslmode;
 mod stream;
-mod tls;
+pub mod tls;
 mod wire_error;
 
 pub use channel::{AskError, Channel, Encryption, FirstAnswer, SslNegotiation, open};

@@ -62,6 +62,11 @@ impl OpenError {
         }
     }
 
+    /// Whether it never came to a socket: nobody there, or no such name.
+    pub const fn is_unreachable(&self) -> bool {
+        matches!(self.problem, OpenProblem::Dial(_))
+    }
+
     /// What the server presented, when it came to a handshake.
     pub fn presented(&self) -> Option<&Presented> {
         match &self.problem {

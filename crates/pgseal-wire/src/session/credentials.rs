@@ -23,36 +23,32 @@ pub enum ChannelBinding {
 pub struct Credentials {
     /// The role.
     pub user: String,
-    /// The database; the server takes the role's name when absent.
-    pub dbname: Option<String>,
+    /// The database.
+    pub dbname: String,
     /// The password; an empty one counts as none, as with libpq.
     pub password: Option<Zeroizing<String>>,
     /// Shown in `pg_stat_activity`.
     pub application_name: Option<String>,
     /// Whether SCRAM is to be bound to the TLS channel.
     pub channel_binding: ChannelBinding,
-    /// Whether a password may be sent as it is when the server asks so (`password`, LDAP, PAM
-    /// and RADIUS lines of pg_hba.conf do). libpq does; false refuses.
-    pub cleartext_password: bool,
 }
 
 impl Credentials {
-    /// A role with no password, libpq's other defaults, and no cleartext.
-    pub fn new(user: impl Into<String>) -> Self {
+    /// A role on a database, with no password, channel binding preferred.
+    pub fn new(user: impl Into<String>, dbname: impl Into<String>) -> Self {
         Self {
             user: user.into(),
-            dbname: None,
+            dbname: dbname.into(),
             password: None,
             application_name: None,
             channel_binding: ChannelBinding::default(),
-            cleartext_password: false,
         }
     }
 
     pub(super) fn startup(&self) -> StartupParameters {
         StartupParameters {
             user: self.user.clone(),
-            database: self.dbname.clone(),
+            database: Some(self.dbname.clone()),
             replication: Replication::No,
             application_name: self.application_name.clone(),
         }
@@ -74,7 +70,6 @@ impl fmt::Debug for Credentials {
             .field("password", &self.password.as_ref().map(|_| "…"))
             .field("application_name", &self.application_name)
             .field("channel_binding", &self.channel_binding)
-            .field("cleartext_password", &self.cleartext_password)
             .finish()
     }
 }

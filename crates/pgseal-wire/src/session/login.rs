@@ -16,25 +16,25 @@ use crate::message::{
 use crate::tls::TlsFacts;
 use crate::wire_error::WireError;
 
-/// What to do about a certificate that SCRAM-PLUS cannot bind to, under `prefer`.
+/// How a server's odd wishes are met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unbindable {
-    /// Log in without binding.
-    GoWithout,
-    /// Fail, as libpq does.
-    Fail,
+pub(crate) enum Manners {
+    /// No password in clear; no binding where the certificate has nothing to bind to.
+    Careful,
+    /// A password in clear when asked; failure where the certificate has nothing to bind to.
+    LikeLibpq,
 }
 
 /// Logs in over a channel.
 pub(crate) async fn login(
     channel: Channel,
     who: &Credentials,
-    unbindable: Unbindable,
+    manners: Manners,
 ) -> Result<Session, LoginError> {
     let packet = who.startup().encode(ProtocolVersion::V3_0)?;
     let (stream, peer, tls, deadline) = channel.into_parts();
     let mut conversation = Conversation::new(stream, deadline);
-    let entered = enter(&mut conversation, &packet, who, tls.as_deref(), unbindable).await;
+    let entered = enter(&mut conversation, &packet, who, tls.as_deref(), manners).await;
     let (method, start) = match entered {
         Ok(entered) => entered,
         Err(error) => {
@@ -55,7 +55,7 @@ async fn enter(
     packet: &[u8],
     who: &Credentials,
     tls: Option<&TlsFacts>,
-    unbindable: Unbindable,
+    manners: Manners,
 ) -> Result<(LoginMethod, Start), LoginError> {
     let asked = match first_answer(conversation, packet).await? {
         FirstAnswer::Asked(request) => request,
@@ -66,7 +66,7 @@ async fn enter(
             });
         }
     };
-    let method = authenticate(conversation, asked, who, tls, unbindable).await?;
+    let method = authenticate(conversation, asked, who, tls, manners).await?;
     Ok((method, Start::read(conversation).await?))
 }
 
@@ -76,14 +76,14 @@ async fn authenticate(
     asked: AuthenticationRequest,
     who: &Credentials,
     tls: Option<&TlsFacts>,
-    unbindable: Unbindable,
+    manners: Manners,
 ) -> Result<LoginMethod, LoginError> {
     let must_bind = who.channel_binding == ChannelBinding::Require;
     let method = match asked {
         AuthenticationRequest::Ok if must_bind => return Err(BindingProblem::NotDone.into()),
         AuthenticationRequest::Ok => return Ok(LoginMethod::NotAsked),
         AuthenticationRequest::Sasl { mechanisms } => {
-            let choice = scram::choose(&mechanisms, who.channel_binding, tls, unbindable)?;
+            let choice = scram::choose(&mechanisms, who.channel_binding, tls, manners)?;
             let method = choice.method;
             let password = who.password().ok_or(LoginError::NoPassword)?;
             scram::exchange(conversation, choice, password).await?;
@@ -91,7 +91,7 @@ async fn authenticate(
         }
         _ if must_bind => return Err(BindingProblem::NotSupported.into()),
         AuthenticationRequest::Cleartext => {
-            if !who.cleartext_password {
+            if manners == Manners::Careful {
                 return Err(LoginError::CleartextNotAllowed);
             }
             let password = who.password().ok_or(LoginError::NoPassword)?;

@@ -23,7 +23,7 @@ pub enum LoginError {
     /// Channel binding was required, or begun, and could not be done.
     #[error(transparent)]
     Binding(#[from] BindingProblem),
-    /// The server wants the password as it is, which [`super::Credentials`] does not allow.
+    /// The server wants the password as it is, and [`crate::Channel::login`] never does that.
     #[error("the server asks for the password in clear, which is not allowed here")]
     CleartextNotAllowed,
     /// The server wants something that is not done here: GSSAPI, SSPI, OAuth …

@@ -13,5 +13,5 @@ mod scram;
 
 pub use credentials::{ChannelBinding, Credentials};
 pub use established::{LoginMethod, Session};
-pub(crate) use login::{Unbindable, login};
+pub(crate) use login::{Manners, login};
 pub use login_error::{BindingProblem, LoginError};

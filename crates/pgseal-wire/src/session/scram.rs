@@ -6,7 +6,7 @@ use postgres_protocol::authentication::sasl::{self, ScramSha256};
 
 use super::credentials::ChannelBinding;
 use super::established::LoginMethod;
-use super::login::Unbindable;
+use super::login::Manners;
 use super::login_error::{BindingProblem, LoginError};
 use crate::conversation::Conversation;
 use crate::deadline::Step;
@@ -26,7 +26,7 @@ pub(super) fn choose(
     mechanisms: &[String],
     wanted: ChannelBinding,
     tls: Option<&TlsFacts>,
-    unbindable: Unbindable,
+    manners: Manners,
 ) -> Result<Choice, LoginError> {
     let offered = |name: &str| mechanisms.iter().any(|mechanism| mechanism == name);
     let plus = offered(sasl::SCRAM_SHA_256_PLUS);
@@ -53,7 +53,7 @@ pub(super) fn choose(
                     binding: sasl::ChannelBinding::tls_server_end_point(value),
                 });
             }
-            Err(why) if wanted == ChannelBinding::Require || unbindable == Unbindable::Fail => {
+            Err(why) if wanted == ChannelBinding::Require || manners == Manners::LikeLibpq => {
                 return Err(BindingProblem::NoHash(why.clone()).into());
             }
             Err(_) => flag = sasl::ChannelBinding::unsupported(),
