@@ -11,6 +11,7 @@ mod refusal;
 
 use time::OffsetDateTime;
 
+pub(crate) use self::refusal::moment;
 pub use self::refusal::{ChainFault, ChainRefusal};
 use crate::certificate::Certificate;
 
@@ -104,6 +105,11 @@ pub struct Order {
     pub issuers: Vec<usize>,
     /// Indices of the rest: strangers and duplicates.
     pub strangers: Vec<usize>,
+}
+
+/// Holds the names of a path, leaf first, against the name constraints on it.
+pub(crate) fn obeys_constraints(path: &[&Certificate]) -> Result<(), ChainFault> {
+    constraints::check(path).map_err(|refusal| refusal.fault().clone())
 }
 
 fn is_issuer_of(candidate: &Certificate, subject: &Certificate) -> bool {

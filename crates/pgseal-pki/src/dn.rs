@@ -107,6 +107,11 @@ impl DistinguishedName {
         self.attributes.iter().filter(move |one| one.oid == oid)
     }
 
+    /// True where every relative name holds one attribute (no `+`).
+    pub(crate) fn is_single_valued(&self) -> bool {
+        self.canonical.len() == self.attributes.len()
+    }
+
     /// Equal by OpenSSL's rule (`X509_NAME_cmp`): letter case, string type and surplus spaces do
     /// not count.
     pub fn same_as(&self, other: &Self) -> bool {

@@ -126,12 +126,25 @@ pub(crate) struct BasicConstraints {
 }
 
 /// Netscape's certificate type, which OpenSSL still obeys where it is present.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NetscapeType(Vec<NetscapeUse>);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NetscapeType {
-    pub(crate) ssl_client: bool,
-    pub(crate) ssl_server: bool,
-    pub(crate) ssl_ca: bool,
-    pub(crate) any_ca: bool,
+pub(crate) enum NetscapeUse {
+    TlsClient,
+    TlsServer,
+    TlsAuthority,
+    OtherAuthority,
+}
+
+impl NetscapeType {
+    pub(crate) fn has(&self, wanted: NetscapeUse) -> bool {
+        self.0.contains(&wanted)
+    }
+
+    pub(crate) fn is_authority(&self) -> bool {
+        self.has(NetscapeUse::TlsAuthority) || self.has(NetscapeUse::OtherAuthority)
+    }
 }
 
 /// The name constraints extension (RFC 5280 section 4.2.1.10), by base name.
@@ -166,7 +179,7 @@ pub(crate) struct Extensions {
     pub(crate) netscape_type: Option<NetscapeType>,
     /// First critical extension that OpenSSL does not process, dotted.
     pub(crate) unknown_critical: Option<String>,
-    /// First extension that is broken or there twice, dotted.
+    /// First extension that OpenSSL obeys and that is broken or there twice, dotted.
     pub(crate) malformed: Option<String>,
     pub(crate) proxy: bool,
 }
@@ -190,6 +203,20 @@ const PROCESSED: [&str; 15] = [
     "2.5.29.33",
     "2.5.29.54",
 ];
+/// Extensions whose breakage makes OpenSSL 3.0 refuse the whole certificate
+/// (`ossl_x509v3_cache_extensions`); others are not even decoded.
+const OBEYED: [&str; 10] = [
+    "2.16.840.1.113730.1.1",
+    "2.5.29.14",
+    "2.5.29.15",
+    "2.5.29.17",
+    "2.5.29.19",
+    "2.5.29.30",
+    "2.5.29.31",
+    "2.5.29.35",
+    "2.5.29.37",
+    PROXY,
+];
 /// Proxy certificate information (RFC 3820).
 const PROXY: &str = "1.3.6.1.5.5.7.1.14";
 
@@ -203,7 +230,8 @@ impl Extensions {
             if extension.critical && !PROCESSED.contains(&oid.as_str()) {
                 read.unknown_critical.get_or_insert_with(|| oid.clone());
             }
-            if !read.take(extension) || !seen.insert(oid.clone()) {
+            let sound = read.take(extension) && seen.insert(oid.clone());
+            if !sound && OBEYED.contains(&oid.as_str()) {
                 read.malformed.get_or_insert(oid);
             }
         }
@@ -249,12 +277,14 @@ impl Extensions {
                 });
             }
             ParsedExtension::NSCertType(found) => {
-                self.netscape_type = Some(NetscapeType {
-                    ssl_client: found.ssl_client(),
-                    ssl_server: found.ssl_server(),
-                    ssl_ca: found.ssl_ca(),
-                    any_ca: found.ssl_ca() || found.smime_ca() || found.object_signing_ca(),
-                });
+                let uses = [
+                    (found.ssl_client(), NetscapeUse::TlsClient),
+                    (found.ssl_server(), NetscapeUse::TlsServer),
+                    (found.ssl_ca(), NetscapeUse::TlsAuthority),
+                    (found.smime_ca() || found.object_signing_ca(), NetscapeUse::OtherAuthority),
+                ];
+                let set = uses.into_iter().filter(|(set, _)| *set).map(|(_, one)| one).collect();
+                self.netscape_type = Some(NetscapeType(set));
             }
             _ => {}
         }
@@ -272,12 +302,13 @@ fn extended_key_usage(found: &x509_parser::extensions::ExtendedKeyUsage<'_>) -> 
         (found.time_stamping, "timeStamping"),
         (found.ocsp_signing, "OCSPSigning"),
     ];
-    let others: Vec<String> = found.other.iter().map(|oid| oid.to_id_string()).collect();
+    let others: Vec<String> = found.other.iter().map(x509_parser::asn1_rs::Oid::to_id_string).collect();
     let gated = others.iter().any(|oid| SERVER_GATED.contains(&oid.as_str()));
     ExtendedKeyUsage {
         names: named
             .into_iter()
-            .filter_map(|(set, name)| set.then(|| name.to_owned()))
+            .filter(|(set, _)| *set)
+            .map(|(_, name)| name.to_owned())
             .chain(others)
             .collect(),
         server_auth: found.server_auth || gated,

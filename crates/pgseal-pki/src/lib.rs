@@ -1,18 +1,35 @@
 //! Keys, certificates and chains for PostgreSQL servers and their clients.
 #![warn(missing_docs)]
 
+pub mod authority;
+pub mod bundle;
 pub mod certificate;
 pub mod chain;
 mod der;
 pub mod dn;
+pub mod encryption;
 pub mod extensions;
 pub mod fingerprint;
+pub mod key;
 pub mod names;
-pub mod pem;
+pub mod one_pem;
+mod pem;
+pub mod permitted;
 pub mod public_key;
+pub mod san;
 pub mod signature;
+pub mod subject;
+pub mod validity;
 
+pub use authority::{AuthorityError, AuthorityRequest, CertificateAuthority, IssuedCertificate, LeafRequest};
+pub use bundle::{Bundle, BundleError, PrivateKey, read_bundle};
 pub use certificate::{Certificate, CertificateError};
 pub use chain::{ChainFault, ChainRefusal, Purpose, VerifiedChain, verify_chain};
 pub use fingerprint::Fingerprint;
+pub use key::{KeyError, KeyPem, KeyType};
 pub use names::{LibpqRules, NameRefusal, libpq_matches, strict_matches};
+pub use one_pem::server_with_key_pem;
+pub use permitted::PermittedNames;
+pub use san::{SanError, SubjectAltName};
+pub use subject::{Subject, SubjectError};
+pub use validity::{Validity, ValidityError};

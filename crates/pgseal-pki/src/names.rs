@@ -10,7 +10,7 @@ mod strict;
 use std::fmt;
 
 use self::address::host_of;
-pub(crate) use self::address::ip_text;
+pub(crate) use self::address::{ip_text, is_ip_address};
 pub use self::strict::{StrictRefusal, strict_matches};
 use crate::certificate::Certificate;
 use crate::extensions::AltName;

@@ -113,7 +113,7 @@ fn kind_of(spki: &SubjectPublicKeyInfo<'_>) -> KeyKind {
         });
     }
     if *oid == OID_KEY_TYPE_EC_PUBLIC_KEY {
-        let curve = spki.algorithm.parameters.as_ref().map(|p| p.as_oid());
+        let curve = spki.algorithm.parameters.as_ref().map(x509_parser::asn1_rs::Any::as_oid);
         return match curve {
             Some(Ok(curve)) if curve == OID_EC_P256 => KeyKind::EcdsaP256,
             Some(Ok(curve)) if curve == OID_NIST_EC_P384 => KeyKind::EcdsaP384,

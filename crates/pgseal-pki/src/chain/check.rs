@@ -5,6 +5,7 @@ use time::OffsetDateTime;
 
 use super::{ChainFault, ChainRefusal, Purpose};
 use crate::certificate::Certificate;
+use crate::extensions::{NetscapeType, NetscapeUse};
 use crate::public_key::KeyKind;
 use crate::signature::SignatureRefusal;
 
@@ -77,7 +78,7 @@ fn authority(certificate: &Certificate) -> Standing {
     let old_root = certificate.version() == 1 && certificate.self_signed();
     if old_root || certificate.key_usage().is_some() {
         Standing::Tolerated
-    } else if extensions.netscape_type.is_some_and(|found| found.any_ca) {
+    } else if extensions.netscape_type.as_ref().is_some_and(NetscapeType::is_authority) {
         Standing::Netscape
     } else {
         Standing::None
@@ -98,9 +99,9 @@ fn misused(certificate: &Certificate, purpose: Purpose, issuer: bool) -> Option<
             _ => {}
         }
     }
+    let netscape = |wanted| extensions.netscape_type.as_ref().is_some_and(|found| !found.has(wanted));
     if issuer {
-        let netscape = extensions.netscape_type.is_some_and(|found| !found.ssl_ca);
-        return (authority(certificate) == Standing::Netscape && netscape)
+        return (authority(certificate) == Standing::Netscape && netscape(NetscapeUse::TlsAuthority))
             .then_some("its Netscape type is no TLS authority");
     }
     if let Some(found) = certificate.key_usage() {
@@ -111,11 +112,11 @@ fn misused(certificate: &Certificate, purpose: Purpose, issuer: bool) -> Option<
             return Some("its key usage allows no TLS handshake");
         }
     }
-    let netscape = extensions.netscape_type.is_some_and(|found| match purpose {
-        Purpose::Server => !found.ssl_server,
-        Purpose::Client => !found.ssl_client,
-    });
-    netscape.then_some("its Netscape type is of another use")
+    let wanted = match purpose {
+        Purpose::Server => NetscapeUse::TlsServer,
+        Purpose::Client => NetscapeUse::TlsClient,
+    };
+    netscape(wanted).then_some("its Netscape type is of another use")
 }
 
 /// The leaf's own key, which OpenSSL looks at before it builds a chain.

@@ -130,7 +130,8 @@ impl ChainFault {
     }
 }
 
-fn moment(time: OffsetDateTime) -> String {
+/// A moment in UTC to the second, as errors show it.
+pub(crate) fn moment(time: OffsetDateTime) -> String {
     let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second] UTC");
     time.to_offset(time::UtcOffset::UTC).format(format).unwrap_or_else(|_| time.to_string())
 }

@@ -62,7 +62,12 @@ fn number(text: &str) -> Option<u64> {
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return None;
     }
-    u64::from_str_radix(digits, radix).ok().filter(|value| *value <= u64::from(u32::MAX))
+    u64::from_str_radix(digits, radix).ok().filter(|value| u32::try_from(*value).is_ok())
+}
+
+/// Whether libpq and the C library would take the text for an address.
+pub(crate) fn is_ip_address(text: &str) -> bool {
+    host_of(text).is_address()
 }
 
 pub(super) fn octets(address: IpAddr) -> Vec<u8> {

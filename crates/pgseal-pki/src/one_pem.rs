@@ -1,0 +1,26 @@
+//! The single file that holds a server's key and certificates, so that one `rename(2)` replaces
+//! both (PostgreSQL loads it under `ssl_cert_file` and `ssl_key_file` alike).
+
+use zeroize::Zeroizing;
+
+use crate::authority::IssuedCertificate;
+
+/// Stands first, since people copy `ssl_cert_file` to clients.
+const WARNING: &str = "\
+# This file holds the server's PRIVATE KEY. Never copy it to a client, and keep its mode 0600.
+# Clients need the authority's certificate only (sslrootcert). The server reads this one file as
+# ssl_cert_file and as ssl_key_file, so that both change together.
+";
+
+/// A warning, the private key, the leaf, its intermediates.
+pub fn server_with_key_pem(issued: &IssuedCertificate) -> Zeroizing<String> {
+    let key = issued.key.as_str();
+    let size = WARNING.len() + key.len() + issued.certificate_pem.len() + issued.chain_pem.len();
+    // Sized at once: growing would leave copies of the key behind.
+    let mut text = Zeroizing::new(String::with_capacity(size));
+    text.push_str(WARNING);
+    text.push_str(key);
+    text.push_str(&issued.certificate_pem);
+    text.push_str(&issued.chain_pem);
+    text
+}
