@@ -1,6 +1,7 @@
 //! One initdb for each PostgreSQL and owner, kept in the cache and copied for each server.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,6 +19,9 @@ pub(crate) const PASSWORD: &str = "correct horse";
 /// Puts a fresh cluster at `data`: UTF8, C locale, `trust` on the socket, `scram-sha-256` over TCP, 1 MB WAL segments.
 pub(crate) fn fresh_cluster(install: &Install, account: &Account, data: &Path) {
     copy_tree(&template(install, account), data);
+    // Whatever became of modes in the cache: PostgreSQL refuses any but this one and 0750.
+    fs::set_permissions(data, Permissions::from_mode(0o700))
+        .unwrap_or_else(|e| panic!("could not change the mode of {}: {e}", data.display()));
 }
 
 fn template(install: &Install, account: &Account) -> PathBuf {

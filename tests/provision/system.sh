@@ -7,6 +7,11 @@ set -eu
 
 say() { printf '%s\n' "$*" >&2; }
 
+# Homebrew keeps versioned programs out of the way.
+for bin in /opt/homebrew/opt/postgresql*/bin /usr/local/opt/postgresql*/bin /home/linuxbrew/.linuxbrew/opt/postgresql*/bin; do
+    if [ -x "$bin/psql" ]; then PATH=$PATH:$bin; fi
+done
+
 # A server in any place where `pgseal up` looks for one.
 server_present() {
     for dir in ${PGSEAL_PG_BIN:+"$PGSEAL_PG_BIN"} /usr/lib/postgresql/*/bin /usr/pgsql-*/bin /usr/libexec/postgresql* \

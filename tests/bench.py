@@ -1,0 +1,186 @@
+"""Measures a release build of pgseal and writes docs/benchmarks.md: bench.py PGSEAL ROUNDS.
+
+The rounds of what is compared are interleaved, so that a busy moment of the machine meets both; medians are told.
+"""
+
+import os
+import pathlib
+import pwd
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+BIN = pathlib.Path("/usr/lib/postgresql/15/bin")
+PASSWORD = "correct horse"
+# What a promise of the design allows.
+UP_FACTOR, START_MS, SIZE_MB = 1.25, 5, 12
+
+
+class Account:
+    """Whom servers run as: user postgres when we are root, ourselves otherwise."""
+
+    def __init__(self):
+        self.entry = pwd.getpwnam("postgres") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
+
+    def run(self, *command, **options):
+        if os.geteuid() == 0:
+            options.update(user=self.entry.pw_uid, group=self.entry.pw_gid, extra_groups=[])
+        run(*command, **options)
+
+    def own(self, path):
+        os.chown(path, self.entry.pw_uid, self.entry.pw_gid)
+
+
+def run(*command, **options):
+    env = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LANG": "C.UTF-8"}
+    log = subprocess.PIPE
+    done = subprocess.run([str(word) for word in command], env=env, cwd="/", stdin=subprocess.DEVNULL, stdout=log,
+                          stderr=subprocess.STDOUT, timeout=120, check=False, **options)
+    if done.returncode != 0:
+        sys.exit(f"bench: {command} ended with {done.returncode}:\n{done.stdout.decode(errors='replace')}")
+
+
+def timed(work):
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def by_hand(place, account):
+    """initdb --pwfile, pg_ctl -w start, CREATE DATABASE; returns the seconds that it took."""
+    place.mkdir()
+    account.own(place)
+    pwfile, data, port = place / "pwfile", place / "data", free_port()
+    pwfile.write_text(PASSWORD)
+    pwfile.chmod(0o600)
+    account.own(pwfile)
+
+    def work():
+        account.run(BIN / "initdb", "-D", data, "-U", "admin", "--pwfile", pwfile, "--auth-local=trust",
+                    "--auth-host=scram-sha-256", "--encoding=UTF8")
+        account.run(BIN / "pg_ctl", "-w", "-s", "-D", data, "-l", place / "log", "-o", f"-p {port} -k {place}", "start")
+        account.run(BIN / "psql", "-X", "-q", "-h", place, "-p", port, "-U", "admin", "-d", "postgres", "-c",
+                    "CREATE DATABASE mydb")
+
+    seconds = timed(work)
+    account.run(BIN / "pg_ctl", "-w", "-s", "-D", data, "-m", "fast", "stop")
+    return seconds
+
+
+def sealed(pgseal, place):
+    """pgseal up; returns the seconds that it took."""
+    seconds = timed(lambda: run(pgseal, "up", place, "-p", "0", "-U", "admin", "-d", "mydb", "--bindir", BIN))
+    run(pgseal, "down", place, "--remove", "--yes")
+    return seconds
+
+
+def peak_kb(*command):
+    """The most memory that the process itself held (VmHWM), sampled until its end."""
+    env = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LANG": "C.UTF-8"}
+    process = subprocess.Popen([str(word) for word in command], env=env, cwd="/", stdin=subprocess.DEVNULL,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    seen = [0]
+
+    def watch():
+        while process.poll() is None:
+            try:
+                for line in pathlib.Path(f"/proc/{process.pid}/status").read_text().splitlines():
+                    if line.startswith("VmHWM:"):
+                        seen[0] = max(seen[0], int(line.split()[1]))
+            except (FileNotFoundError, ProcessLookupError):
+                return
+            time.sleep(0.001)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    watcher.join(120)
+    if process.wait(1) != 0:
+        sys.exit(f"bench: {command} ended with {process.returncode}")
+    return seen[0]
+
+
+def start_up_ms(*command):
+    return 1000 * timed(lambda: subprocess.run(command, stdout=subprocess.DEVNULL, check=True))
+
+
+def processor():
+    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return os.uname().machine
+
+
+def say(command):
+    return subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout.strip()
+
+
+def spread(values, unit, digits):
+    return f"{statistics.median(values):.{digits}f} {unit} ({min(values):.{digits}f}–{max(values):.{digits}f})"
+
+
+def main():
+    pgseal, rounds = pathlib.Path(sys.argv[1]).resolve(), int(sys.argv[2])
+    account = Account()
+    with tempfile.TemporaryDirectory(prefix="pgseal-bench.", dir="/tmp") as place:
+        place = pathlib.Path(place)
+        place.chmod(0o755)
+        hand, ours = [], []
+        for n in range(rounds):
+            hand.append(by_hand(place / f"hand{n}", account))
+            ours.append(sealed(pgseal, place / f"sealed{n}"))
+        run(pgseal, "up", place / "kept", "-p", "0", "--bindir", BIN)
+        verify_kb = peak_kb(pgseal, "verify", place / "kept")
+        run(pgseal, "down", place / "kept", "--remove", "--yes")
+        up_kb = peak_kb(pgseal, "up", place / "kept", "-p", "0", "--bindir", BIN)
+        run(pgseal, "down", place / "kept", "--remove", "--yes")
+
+    idle, version = [], []
+    for _ in range(200):
+        idle.append(start_up_ms("/bin/true"))
+        version.append(start_up_ms(pgseal, "--version"))
+    over = statistics.median(version) - statistics.median(idle)
+    factor = statistics.median(ours) / statistics.median(hand)
+    size_mb = pgseal.stat().st_size / 1e6
+
+    rows = [
+        ("`pgseal up`, proof included", spread(ours, "s", 2), ""),
+        ("`initdb --pwfile`, `pg_ctl -w start`, `CREATE DATABASE`", spread(hand, "s", 2), ""),
+        ("the one over the other", f"{factor:.2f}", f"at most {UP_FACTOR}"),
+        ("`pgseal --version`, over `/bin/true`", f"{over:.2f} ms", f"under {START_MS} ms"),
+        ("size of the stripped binary", f"{size_mb:.1f} MB", f"under {SIZE_MB} MB"),
+        ("peak memory of `pgseal up`", f"{up_kb / 1000:.1f} MB", ""),
+        ("peak memory of `pgseal verify`", f"{verify_kb / 1000:.1f} MB", ""),
+    ]
+    text = "\n".join([
+        "# Benchmarks",
+        "",
+        "Written by `make bench`. Medians, with the fastest and slowest round in brackets; rounds are interleaved.",
+        "",
+        f"{time.strftime('%Y-%m-%d', time.gmtime())}, commit {say(['git', 'rev-parse', '--short', 'HEAD'])}, "
+        f"{say([BIN / 'postgres', '--version']).split('(')[1].rstrip(')').replace(')', '')}, "
+        f"{os.cpu_count()} processors ({processor()}), {rounds} rounds, as {'root' if os.geteuid() == 0 else 'an ordinary user'}.",
+        "",
+        "| what | measured | promised |",
+        "|---|---:|---|",
+        *(f"| {what} | {measured} | {promised} |" for what, measured, promised in rows),
+        "",
+    ])
+    print(text)
+    out = pathlib.Path("docs/benchmarks.md")
+    out.parent.mkdir(exist_ok=True)
+    out.write_text(text)
+    if factor > UP_FACTOR or over >= START_MS or size_mb >= SIZE_MB:
+        sys.exit("bench: a promise is not kept")
+
+
+main()

@@ -1,0 +1,8 @@
+#!/bin/sh
+# Measures pgseal against what it replaces, and writes docs/benchmarks.md: tests/bench.sh [ROUNDS]
+set -eu
+cd "$(dirname "$0")/.."
+
+tests/provision/needs.sh 15
+cargo build --release --locked --package pgseal
+exec python3 tests/bench.py "${CARGO_TARGET_DIR:-target}/release/pgseal" "${1:-7}"

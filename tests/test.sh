@@ -1,0 +1,29 @@
+#!/bin/sh
+# Fetches what the tests need and runs them: tests/test.sh test|all|soak [RUNNER-ARGUMENT…]
+set -eu
+cd "$(dirname "$0")/.."
+
+depth=${1:-test}
+[ $# = 0 ] || shift
+# As tests/harness/depth.rs has them.
+case $depth in
+test) servers="15 18" profile=default ;;
+all) servers="14 15 16 17 18" profile=default ;;
+soak) servers="12 13 14 15 16 17 18" profile=soak ;;
+*) echo "the depth is test, all or soak, not $depth" >&2 && exit 2 ;;
+esac
+PGSEAL_TEST_DEPTH=$depth
+PGSEAL_TEST_CACHE=${PGSEAL_TEST_CACHE:-$PWD/target/servers}
+export PGSEAL_TEST_DEPTH PGSEAL_TEST_CACHE
+
+# Word splitting is meant.
+# shellcheck disable=SC2086
+tests/provision/needs.sh $servers nossl
+
+# First the examples of the documentation: the closing line is to be that of the tests.
+cargo test --workspace --locked --quiet --doc
+if cargo nextest --version >/dev/null 2>&1; then
+    cargo nextest run --workspace --locked --profile "$profile" "$@"
+else
+    cargo test --workspace --locked --no-fail-fast --lib --bins --tests "$@"
+fi
