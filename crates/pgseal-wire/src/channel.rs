@@ -6,8 +6,7 @@ use crate::closing;
 use crate::conversation::Conversation;
 use crate::deadline::{Deadline, Step};
 use crate::message::{
-    AuthenticationRequest, BackendMessage, ProtocolVersion, ServerError, StartupError,
-    StartupParameters,
+    AuthenticationRequest, BackendMessage, ProtocolVersion, ServerError, StartupError, StartupParameters,
 };
 use crate::negotiate::{self, Answer};
 use crate::open_error::{OpenError, OpenProblem};
@@ -24,7 +23,7 @@ pub enum SslNegotiation {
     /// `SSLRequest` first; every version of PostgreSQL.
     #[default]
     Postgres,
-    /// With the ClientHello at once, and ALPN; PostgreSQL 17 and later.
+    /// With the `ClientHello` at once, and ALPN; PostgreSQL 17 and later.
     Direct,
 }
 
@@ -115,22 +114,16 @@ impl Offer {
                 tls: Some(Box::new(facts)),
                 deadline,
             })),
-            Err((failure, presented)) => Err(OpenProblem::Handshake {
-                failure: Box::new(failure),
-                presented: Box::new(presented),
-            }),
+            Err((failure, presented)) => {
+                Err(OpenProblem::Handshake { failure: Box::new(failure), presented: Box::new(presented) })
+            }
         }
     }
 }
 
 impl Channel {
     pub(crate) fn plain(socket: Socket, peer: Peer, deadline: Deadline) -> Self {
-        Self {
-            stream: Stream::Plain(socket),
-            peer,
-            tls: None,
-            deadline,
-        }
+        Self { stream: Stream::Plain(socket), peer, tls: None, deadline }
     }
 
     /// The address that took the connection.
@@ -184,7 +177,7 @@ impl fmt::Debug for Channel {
 /// The first message that decides about a login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FirstAnswer {
-    /// The server refuses: pg_hba.conf, too many connections, starting up …
+    /// The server refuses: `pg_hba.conf`, too many connections, starting up …
     Refused(ServerError),
     /// The server goes on to authenticate (with `Ok`: it lets in without).
     Asked(AuthenticationRequest),

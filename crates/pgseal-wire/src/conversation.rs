@@ -22,12 +22,7 @@ pub(crate) struct Conversation {
 
 impl Conversation {
     pub(crate) fn new(stream: Stream, deadline: Deadline) -> Self {
-        Self {
-            stream,
-            reader: FrameReader::default(),
-            deadline,
-            preamble: 0,
-        }
+        Self { stream, reader: FrameReader::default(), deadline, preamble: 0 }
     }
 
     /// Sends bytes, all of them.
@@ -59,10 +54,7 @@ impl Conversation {
     }
 
     /// The next message as it came, and understood.
-    pub(crate) async fn next_framed(
-        &mut self,
-        step: Step,
-    ) -> Result<(Frame, BackendMessage), WireError> {
+    pub(crate) async fn next_framed(&mut self, step: Step) -> Result<(Frame, BackendMessage), WireError> {
         let garbled = |error| WireError::Garbled { step, error };
         loop {
             if let Some(frame) = self.reader.take().map_err(garbled)? {

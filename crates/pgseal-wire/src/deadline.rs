@@ -56,10 +56,7 @@ impl Deadline {
     /// A deadline `allowed` from now; anything over a day counts as a day.
     pub(crate) fn after(allowed: Duration) -> Self {
         let allowed = allowed.min(LONGEST);
-        Self {
-            end: Instant::now() + allowed,
-            allowed,
-        }
+        Self { end: Instant::now() + allowed, allowed }
     }
 
     /// What is left of it, zero when it is over.
@@ -75,17 +72,10 @@ impl Deadline {
     }
 
     /// Awaits `work`, and says which step was late when the time is over.
-    pub(crate) async fn wait<T>(
-        self,
-        step: Step,
-        work: impl Future<Output = T>,
-    ) -> Result<T, WireError> {
+    pub(crate) async fn wait<T>(self, step: Step, work: impl Future<Output = T>) -> Result<T, WireError> {
         tokio::time::timeout_at(self.end, work)
             .await
-            .map_err(|_| WireError::Late {
-                step,
-                allowed: self.allowed,
-            })
+            .map_err(|_| WireError::Late { step, allowed: self.allowed })
     }
 
     /// Awaits an operation of a socket, and names the step in its error.
@@ -94,8 +84,6 @@ impl Deadline {
         step: Step,
         work: impl Future<Output = io::Result<T>>,
     ) -> Result<T, WireError> {
-        self.wait(step, work)
-            .await?
-            .map_err(|error| WireError::of_io(step, &error))
+        self.wait(step, work).await?.map_err(|error| WireError::of_io(step, &error))
     }
 }

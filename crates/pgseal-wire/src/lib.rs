@@ -3,8 +3,10 @@
 
 mod channel;
 mod closing;
+mod connect;
 mod conversation;
 mod deadline;
+mod libpq;
 pub mod message;
 mod negotiate;
 mod open_error;
@@ -17,7 +19,12 @@ pub mod tls;
 mod wire_error;
 
 pub use channel::{AskError, Channel, Encryption, FirstAnswer, SslNegotiation, open};
+pub use connect::{
+    Attempt, AttemptOutcome, AttemptStep, ConnectError, ConnectOptions, Connected, InvalidOptions, Reached,
+    connect, reach,
+};
 pub use deadline::Step;
+pub use libpq::LibpqVersion;
 pub use message::{AuthenticationRequest, Replication, ServerError, SqlState, StartupParameters};
 pub use open_error::{OpenError, OpenProblem};
 pub use route::{DialError, Route};
@@ -25,8 +32,8 @@ pub use session::{BindingProblem, ChannelBinding, Credentials, LoginError, Login
 pub use socket::Peer;
 pub use sslmode::{InvalidSslMode, SslMode};
 pub use tls::{
-    Alert, ChainVerdict, Check, CipherSuite, EndPointBinding, HandshakeFailure,
-    InvalidTlsVersion, KeyExchangeGroup, NoBinding, Presented, RootFile, Roots,
-    RootsError, TlsFacts, TlsVersion, TlsWish, UnspeakableVersions,
+    Alert, ChainVerdict, Check, CipherSuite, EndPointBinding, HandshakeFailure, InvalidTlsVersion,
+    KeyExchangeGroup, NoBinding, Presented, RootFile, Roots, RootsError, TlsFacts, TlsVersion, TlsWish,
+    UnspeakableVersions,
 };
 pub use wire_error::WireError;

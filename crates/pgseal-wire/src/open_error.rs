@@ -55,11 +55,7 @@ pub enum OpenProblem {
 
 impl OpenError {
     pub(crate) fn new(route: &Route, peer: Option<Peer>, problem: OpenProblem) -> Self {
-        Self {
-            route: Box::new(route.clone()),
-            peer,
-            problem,
-        }
+        Self { route: Box::new(route.clone()), peer, problem }
     }
 
     /// Whether it never came to a socket: nobody there, or no such name.

@@ -38,12 +38,7 @@ impl Route {
 
     /// A way to `host` with [`Self::DEFAULT_DEADLINE`].
     pub fn new(host: impl Into<String>, port: u16) -> Self {
-        Self {
-            host: host.into(),
-            hostaddr: None,
-            port,
-            deadline: Self::DEFAULT_DEADLINE,
-        }
+        Self { host: host.into(), hostaddr: None, port, deadline: Self::DEFAULT_DEADLINE }
     }
 
     /// The Unix socket's path, `DIR/.s.PGSQL.PORT`, when `host` is an absolute path.
@@ -54,6 +49,7 @@ impl Route {
     }
 
     /// The same way, to just this address of it.
+    #[must_use]
     pub fn pinned_to(&self, peer: &Peer) -> Self {
         let hostaddr = match peer {
             Peer::Tcp(address) => Some(address.ip()),
@@ -95,10 +91,8 @@ impl Route {
         }
         let lookup = tokio::net::lookup_host((self.host.as_str(), self.port));
         let found = deadline.wait(Step::Resolve, lookup).await?;
-        let found = found.map_err(|error| DialError::Lookup {
-            host: self.host.clone(),
-            text: system_text(&error),
-        })?;
+        let found = found
+            .map_err(|error| DialError::Lookup { host: self.host.clone(), text: system_text(&error) })?;
         let mut peers = Vec::new();
         for address in found.take(MAX_ADDRESSES) {
             let peer = Peer::Tcp(address);
@@ -143,7 +137,7 @@ impl fmt::Display for Route {
     }
 }
 
-async fn dial_one(peer: &Peer, deadline: Deadline) -> Result<Socket, WireError> {
+pub(crate) async fn dial_one(peer: &Peer, deadline: Deadline) -> Result<Socket, WireError> {
     match peer {
         Peer::Tcp(address) => {
             let stream = deadline.io(Step::Dial, TcpStream::connect(address)).await?;

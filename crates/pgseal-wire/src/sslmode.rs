@@ -25,14 +25,8 @@ pub enum SslMode {
 
 impl SslMode {
     /// All six, weakest first.
-    pub const ALL: [Self; 6] = [
-        Self::Disable,
-        Self::Allow,
-        Self::Prefer,
-        Self::Require,
-        Self::VerifyCa,
-        Self::VerifyFull,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Disable, Self::Allow, Self::Prefer, Self::Require, Self::VerifyCa, Self::VerifyFull];
 
     /// The word as libpq spells it.
     pub const fn as_str(self) -> &'static str {

@@ -52,7 +52,9 @@ pub enum WireError {
         tag: u8,
     },
     /// More notices, or more bytes, than any server has reason to send at this step.
-    #[error("the server sent {bytes} bytes of notices and settings in answer to {step} without coming to the point")]
+    #[error(
+        "the server sent {bytes} bytes of notices and settings in answer to {step} without coming to the point"
+    )]
     Flood {
         /// What was being waited for.
         step: Step,
@@ -65,11 +67,7 @@ impl WireError {
     pub(crate) fn of_io(step: Step, error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::UnexpectedEof => Self::Closed { step },
-            kind => Self::Io {
-                step,
-                kind,
-                text: system_text(error),
-            },
+            kind => Self::Io { step, kind, text: system_text(error) },
         }
     }
 
@@ -100,9 +98,5 @@ pub(crate) fn seconds(time: &Duration) -> String {
 }
 
 pub(crate) fn tag_text(tag: u8) -> String {
-    if tag.is_ascii_graphic() {
-        char::from(tag).to_string()
-    } else {
-        format!("\\x{tag:02x}")
-    }
+    if tag.is_ascii_graphic() { char::from(tag).to_string() } else { format!("\\x{tag:02x}") }
 }

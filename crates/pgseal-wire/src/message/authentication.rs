@@ -40,9 +40,7 @@ impl AuthenticationRequest {
     /// Decodes the body of an `R` message.
     pub fn decode(body: &[u8]) -> Result<Self, DecodeError> {
         let malformed = |what| DecodeError::Malformed { tag: b'R', what };
-        let (code, rest) = body
-            .split_first_chunk::<4>()
-            .ok_or_else(|| malformed("shorter than its code"))?;
+        let (code, rest) = body.split_first_chunk::<4>().ok_or_else(|| malformed("shorter than its code"))?;
         Ok(match u32::from_be_bytes(*code) {
             0 => Self::Ok,
             3 => Self::Cleartext,

@@ -63,19 +63,14 @@ impl BackendMessage {
             b'R' => Self::Authentication(AuthenticationRequest::decode(body)?),
             b'E' => Self::Error(ServerError::decode(b'E', body)?),
             b'N' => Self::Notice(ServerError::decode(b'N', body)?),
-            b'v' => negotiate(body).ok_or(DecodeError::Malformed {
-                tag: b'v',
-                what: "without version and list of options",
-            })?,
+            b'v' => negotiate(body)
+                .ok_or(DecodeError::Malformed { tag: b'v', what: "without version and list of options" })?,
             b'S' => {
                 let mut words = Words(body);
                 match (words.next(), words.next()) {
                     (Some(name), Some(value)) => Self::ParameterStatus { name, value },
                     _ => {
-                        return Err(DecodeError::Malformed {
-                            tag: b'S',
-                            what: "without name and value",
-                        });
+                        return Err(DecodeError::Malformed { tag: b'S', what: "without name and value" });
                     }
                 }
             }

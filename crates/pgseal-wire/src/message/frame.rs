@@ -78,10 +78,7 @@ impl Default for FrameReader {
 impl FrameReader {
     /// A reader that refuses bodies over `limit` bytes as soon as their header is seen.
     pub const fn new(limit: usize) -> Self {
-        Self {
-            buffer: Vec::new(),
-            limit,
-        }
+        Self { buffer: Vec::new(), limit }
     }
 
     /// Adds bytes that came from the server.
@@ -132,15 +129,11 @@ impl FrameReader {
             .ok_or(DecodeError::BadLength { tag, length })?;
         if body > self.limit {
             // "HTTP/1.1 400 Bad Request" has a type that exists ('H') and an absurd length.
-            if self.buffer.iter().all(|byte| byte.is_ascii_graphic()) {
+            if [tag, a, b, c, d].iter().all(u8::is_ascii_graphic) {
                 let shown = self.buffer.iter().take(16).copied().collect();
                 return Err(DecodeError::NotPostgres(shown));
             }
-            return Err(DecodeError::TooLong {
-                tag,
-                length: body,
-                limit: self.limit,
-            });
+            return Err(DecodeError::TooLong { tag, length: body, limit: self.limit });
         }
         Ok(Some(body + 5))
     }

@@ -16,5 +16,6 @@ pub use frame::{DecodeError, Frame, FrameReader};
 pub use frontend::{password_message, sasl_initial_response, sasl_response};
 pub use server_error::{ServerError, SqlState};
 pub use startup::{
-    GSSENC_REQUEST, MAX_STARTUP_PACKET, ProtocolVersion, Replication, SSL_REQUEST, StartupError, StartupParameters,
+    GSSENC_REQUEST, MAX_STARTUP_PACKET, ProtocolVersion, Replication, SSL_REQUEST, StartupError,
+    StartupParameters,
 };

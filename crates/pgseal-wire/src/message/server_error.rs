@@ -12,7 +12,7 @@ use super::frame::DecodeError;
 pub struct SqlState([u8; 5]);
 
 impl SqlState {
-    /// 28000: refused by pg_hba.conf, or the role may not log in.
+    /// 28000: refused by `pg_hba.conf`, or the role may not log in.
     pub const INVALID_AUTHORIZATION: Self = Self(*b"28000");
     /// 28P01: the password is wrong.
     pub const INVALID_PASSWORD: Self = Self(*b"28P01");
@@ -75,9 +75,7 @@ impl ServerError {
         let mut error = Self::default();
         let mut rest = body;
         loop {
-            let (code, after) = rest
-                .split_first()
-                .ok_or_else(|| malformed("fields without an end"))?;
+            let (code, after) = rest.split_first().ok_or_else(|| malformed("fields without an end"))?;
             if *code == 0 {
                 return Ok(error);
             }

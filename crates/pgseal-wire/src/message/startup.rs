@@ -20,7 +20,7 @@ impl ProtocolVersion {
     pub const V3_2: Self = Self(3 << 16 | 2);
 }
 
-/// The `replication` startup parameter: it decides which lines of pg_hba.conf are looked at.
+/// The `replication` startup parameter: it decides which lines of `pg_hba.conf` are looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub enum Replication {
     /// An ordinary session.

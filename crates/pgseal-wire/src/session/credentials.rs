@@ -55,10 +55,7 @@ impl Credentials {
     }
 
     pub(super) fn password(&self) -> Option<&[u8]> {
-        self.password
-            .as_ref()
-            .map(|password| password.as_bytes())
-            .filter(|password| !password.is_empty())
+        self.password.as_ref().map(|password| password.as_bytes()).filter(|password| !password.is_empty())
     }
 }
 

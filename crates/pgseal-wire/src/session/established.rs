@@ -85,16 +85,7 @@ impl Session {
                 () = abandoned => {}
             }
         });
-        Ok(Self {
-            client,
-            held,
-            task,
-            parameters,
-            notices,
-            peer,
-            tls,
-            method,
-        })
+        Ok(Self { client, held, task, parameters, notices, peer, tls, method })
     }
 
     /// For queries. Its cancel tokens do not work: the session is not of its own making.
@@ -129,11 +120,7 @@ impl Session {
 
     /// A setting that the server reported at the login, such as `server_version`.
     pub fn parameter(&self, name: &str) -> Option<&str> {
-        self.parameters
-            .iter()
-            .rev()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
+        self.parameters.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// What the server remarked at the login, such as a password about to expire.

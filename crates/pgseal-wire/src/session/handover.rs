@@ -29,25 +29,15 @@ pub(super) struct Handover {
 
 impl Handover {
     /// `replay` is what followed `AuthenticationOk`.
-    pub(super) fn new(stream: Stream, replay: Vec<u8>) -> Self {
+    pub(super) fn new(stream: Stream, replay: &[u8]) -> Self {
         let mut told = AUTHENTICATION_OK.to_vec();
-        told.extend_from_slice(&replay);
-        Self {
-            stream,
-            swallow: Swallow::default(),
-            replay: told,
-            replayed: 0,
-            guard: LengthGuard::default(),
-        }
+        told.extend_from_slice(replay);
+        Self { stream, swallow: Swallow::default(), replay: told, replayed: 0, guard: LengthGuard::default() }
     }
 }
 
 impl AsyncRead for Handover {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let left = this.replay.get(this.replayed..).unwrap_or_default();
         if !left.is_empty() {
@@ -68,11 +58,7 @@ impl AsyncRead for Handover {
 }
 
 impl AsyncWrite for Handover {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let swallowed = this.swallow.take(buf);
         if swallowed > 0 {

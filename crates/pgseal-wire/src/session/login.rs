@@ -10,9 +10,7 @@ use super::scram;
 use crate::channel::{Channel, FirstAnswer, first_answer};
 use crate::conversation::Conversation;
 use crate::deadline::Step;
-use crate::message::{
-    AuthenticationRequest, BackendMessage, ProtocolVersion, ServerError, password_message,
-};
+use crate::message::{AuthenticationRequest, BackendMessage, ProtocolVersion, ServerError, password_message};
 use crate::tls::TlsFacts;
 use crate::wire_error::WireError;
 
@@ -45,7 +43,7 @@ pub(crate) async fn login(
     let (stream, unread, deadline) = conversation.into_parts();
     let mut replay = start.replay;
     replay.extend_from_slice(&unread);
-    let established = Handover::new(stream, replay);
+    let established = Handover::new(stream, &replay);
     Session::begin(established, deadline, start.parameters, start.notices, peer, tls, method).await
 }
 
@@ -60,10 +58,7 @@ async fn enter(
     let asked = match first_answer(conversation, packet).await? {
         FirstAnswer::Asked(request) => request,
         FirstAnswer::Refused(error) => {
-            return Err(LoginError::Refused {
-                error: Box::new(error),
-                authenticated: false,
-            });
+            return Err(LoginError::Refused { error: Box::new(error), authenticated: false });
         }
     };
     let method = authenticate(conversation, asked, who, tls, manners).await?;
@@ -101,11 +96,7 @@ async fn authenticate(
         }
         AuthenticationRequest::Md5 { salt } => {
             let password = who.password().ok_or(LoginError::NoPassword)?;
-            let hashed = postgres_protocol::authentication::md5_hash(
-                who.user.as_bytes(),
-                password,
-                salt,
-            );
+            let hashed = postgres_protocol::authentication::md5_hash(who.user.as_bytes(), password, salt);
             let hashed = Zeroizing::new(hashed);
             let answer = password_message(hashed.as_bytes());
             conversation.send(Step::Authentication, &answer).await?;
@@ -136,10 +127,7 @@ impl Start {
             let (frame, message) = conversation.next_framed(step).await?;
             match message {
                 BackendMessage::Error(error) => {
-                    return Err(LoginError::Refused {
-                        error: Box::new(error),
-                        authenticated: true,
-                    });
+                    return Err(LoginError::Refused { error: Box::new(error), authenticated: true });
                 }
                 BackendMessage::Notice(notice) => {
                     start.notices.push(notice);

@@ -1,5 +1,6 @@
 //! Why nobody was let in.
 
+use crate::channel::AskError;
 use crate::message::{AuthenticationRequest, ServerError, SqlState, StartupError};
 use crate::wire_error::WireError;
 
@@ -9,7 +10,7 @@ pub enum LoginError {
     /// The startup packet could not be made.
     #[error(transparent)]
     Startup(#[from] StartupError),
-    /// The server said no: by pg_hba.conf, for the password, for the database …
+    /// The server said no: by `pg_hba.conf`, for the password, for the database …
     #[error("{error}{}", code(.error))]
     Refused {
         /// Its words.
@@ -66,6 +67,25 @@ pub enum BindingProblem {
     /// NID UNDEF`.
     #[error("could not find digest for NID UNDEF: {0}")]
     NoHash(crate::tls::NoBinding),
+}
+
+impl BindingProblem {
+    /// libpq's text, without what we add to it.
+    pub fn libpq_text(&self) -> String {
+        match self {
+            Self::NoHash(_) => "could not find digest for NID UNDEF".to_owned(),
+            other => other.to_string(),
+        }
+    }
+}
+
+impl From<AskError> for LoginError {
+    fn from(error: AskError) -> Self {
+        match error {
+            AskError::Startup(error) => Self::Startup(error),
+            AskError::Wire(error) => Self::Wire(error),
+        }
+    }
 }
 
 impl LoginError {

@@ -10,9 +10,7 @@ use super::login::Manners;
 use super::login_error::{BindingProblem, LoginError};
 use crate::conversation::Conversation;
 use crate::deadline::Step;
-use crate::message::{
-    AuthenticationRequest, BackendMessage, sasl_initial_response, sasl_response,
-};
+use crate::message::{AuthenticationRequest, BackendMessage, sasl_initial_response, sasl_response};
 use crate::tls::TlsFacts;
 use crate::wire_error::WireError;
 
@@ -74,10 +72,7 @@ fn without(
         let mechanisms = mechanisms.to_vec();
         return Err(LoginError::Unsupported(AuthenticationRequest::Sasl { mechanisms }));
     }
-    Ok(Choice {
-        method: LoginMethod::ScramSha256,
-        binding,
-    })
+    Ok(Choice { method: LoginMethod::ScramSha256, binding })
 }
 
 /// The exchange, up to and with the server's own proof.
@@ -109,16 +104,13 @@ pub(super) async fn exchange(
 }
 
 /// The server's next authentication message.
-pub(super) async fn request(
-    conversation: &mut Conversation,
-) -> Result<AuthenticationRequest, LoginError> {
+pub(super) async fn request(conversation: &mut Conversation) -> Result<AuthenticationRequest, LoginError> {
     let step = Step::Authentication;
     match conversation.answer(step).await? {
         BackendMessage::Authentication(request) => Ok(request),
-        BackendMessage::Error(error) => Err(LoginError::Refused {
-            error: Box::new(error),
-            authenticated: false,
-        }),
+        BackendMessage::Error(error) => {
+            Err(LoginError::Refused { error: Box::new(error), authenticated: false })
+        }
         other => Err(WireError::OutOfPlace { step, tag: other.tag() }.into()),
     }
 }

@@ -48,7 +48,9 @@ pub enum NoBinding {
     #[error("the certificate is signed with {0}, which has no hash for tls-server-end-point")]
     NoHash(&'static str),
     /// A signature algorithm that is not known here.
-    #[error("the certificate's signature algorithm {0} is unknown, so there is no hash for tls-server-end-point")]
+    #[error(
+        "the certificate's signature algorithm {0} is unknown, so there is no hash for tls-server-end-point"
+    )]
     Unknown(String),
     /// The algorithm's parameters are broken.
     #[error("the certificate's signature algorithm cannot be read")]

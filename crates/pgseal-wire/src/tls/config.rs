@@ -18,8 +18,7 @@ use super::wish::{Check, TlsWish};
 pub(super) const ALPN: &[u8] = b"postgresql";
 
 /// The one provider of this crate, never the process's default.
-static PROVIDER: LazyLock<Arc<CryptoProvider>> =
-    LazyLock::new(|| Arc::new(aws_lc_rs::default_provider()));
+static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| Arc::new(aws_lc_rs::default_provider()));
 
 /// Everything for one handshake.
 pub(super) struct Prepared {
@@ -30,10 +29,7 @@ pub(super) struct Prepared {
 
 impl Prepared {
     pub(super) fn new(wish: &TlsWish, direct: bool) -> Result<Self, HandshakeFailure> {
-        let verifier = Verifier::new(
-            trusted(&wish.check)?,
-            PROVIDER.signature_verification_algorithms,
-        );
+        let verifier = Verifier::new(trusted(&wish.check)?, PROVIDER.signature_verification_algorithms);
         let record = verifier.record();
         let asked = Arc::new(Asked::default());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&PROVIDER))
@@ -63,10 +59,8 @@ fn trusted(check: &Check) -> Result<Option<Roots>, HandshakeFailure> {
 
 fn versions(wish: &TlsWish) -> Result<Vec<&'static SupportedProtocolVersion>, HandshakeFailure> {
     let (min, max) = wish.versions()?;
-    let known = [
-        (TlsVersion::Tls1_3, &rustls::version::TLS13),
-        (TlsVersion::Tls1_2, &rustls::version::TLS12),
-    ];
+    let known =
+        [(TlsVersion::Tls1_3, &rustls::version::TLS13), (TlsVersion::Tls1_2, &rustls::version::TLS12)];
     Ok(known
         .into_iter()
         .filter(|(version, _)| (min..=max).contains(version))

@@ -9,6 +9,7 @@ use super::roots::RootFile;
 use super::verifier::Seen;
 use super::wish::UnspeakableVersions;
 use crate::deadline::Step;
+use crate::libpq::LibpqVersion;
 use crate::wire_error::{WireError, system_text};
 
 /// Why a handshake did not lead to a connection.
@@ -18,7 +19,7 @@ pub enum HandshakeFailure {
     #[error(transparent)]
     Versions(#[from] UnspeakableVersions),
     /// The roots that were to be used cannot be had.
-    #[error("{}", roots_text(.0))]
+    #[error("{}", roots_text(.0, LibpqVersion::NEWEST))]
     Roots(RootFile),
     /// The server broke off with an alert.
     #[error("the server ended the TLS handshake with the alert {0}")]
@@ -58,14 +59,14 @@ pub enum HandshakeFailure {
 }
 
 impl HandshakeFailure {
-    /// What libpq would print for it, where it has a stable text.
-    pub fn libpq_text(&self) -> Option<String> {
+    /// What this libpq would print for it, where it has a stable text.
+    pub fn libpq_text(&self, libpq: LibpqVersion) -> Option<String> {
         Some(match self {
             Self::Chain(_) => "SSL error: certificate verify failed".to_owned(),
             Self::Alert(alert) => format!("SSL error: {}", alert.openssl_text()?),
             Self::Name(name) => name.to_string(),
             Self::NoAlpn => self.to_string(),
-            Self::Roots(file) => roots_text(file),
+            Self::Roots(file) => roots_text(file, libpq),
             Self::Versions(UnspeakableVersions::Reversed { .. }) => {
                 "invalid SSL protocol version range".to_owned()
             }
@@ -78,11 +79,7 @@ impl HandshakeFailure {
         let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
             return Self::Wire(match error.kind() {
                 io::ErrorKind::UnexpectedEof => WireError::Closed { step: Step::Handshake },
-                kind => WireError::Io {
-                    step: Step::Handshake,
-                    kind,
-                    text: system_text(error),
-                },
+                kind => WireError::Io { step: Step::Handshake, kind, text: system_text(error) },
             });
         };
         if let Some((place, why)) = &seen.unreadable {
@@ -138,15 +135,21 @@ fn words(name: &str) -> String {
     text
 }
 
-/// libpq 16's words for a root file that is not there, or its words for one that is broken.
-fn roots_text(file: &RootFile) -> String {
+/// libpq's words for a root file that is not there, or is broken.
+fn roots_text(file: &RootFile, libpq: LibpqVersion) -> String {
     match file {
         RootFile::Unusable(error) => error.to_string(),
-        RootFile::Absent { path } => format!(
-            "root certificate file \"{path}\" does not exist\nEither provide the file, use the \
-             system's trusted roots with sslrootcert=system, or change sslmode to disable server \
-             certificate verification."
-        ),
+        RootFile::Absent { path } => {
+            let or_system = if libpq.knows_system_roots() {
+                ", use the system's trusted roots with sslrootcert=system,"
+            } else {
+                ""
+            };
+            format!(
+                "root certificate file \"{path}\" does not exist\nEither provide the file{or_system} \
+                 or change sslmode to disable server certificate verification."
+            )
+        }
         RootFile::Loaded(roots) => format!("the roots of {} were not used", roots.described_as()),
     }
 }

@@ -48,9 +48,8 @@ pub(crate) async fn handshake(
     let nothing_seen = |failure| (failure, Presented::default());
     let prepared = Prepared::new(wish, direct).map_err(nothing_seen)?;
     // Without SNI the name is of no use to rustls: names are judged here, below.
-    let name = wish
-        .sni_name()
-        .unwrap_or_else(|| ServerName::from(std::net::IpAddr::from(Ipv4Addr::UNSPECIFIED)));
+    let name =
+        wish.sni_name().unwrap_or_else(|| ServerName::from(std::net::IpAddr::from(Ipv4Addr::UNSPECIFIED)));
     let connector = TlsConnector::from(Arc::new(prepared.config));
     let connecting = connector.connect(name, socket).into_fallible();
     let stream = match deadline.wait(Step::Handshake, connecting).await {
@@ -64,10 +63,13 @@ pub(crate) async fn handshake(
         }
         Err(late) => return Err((late.into(), prepared.record.take().into())),
     };
-    let facts = facts_of(&stream, prepared.record.take(), prepared.asked.get());
-    match judge_completed(facts, wish, direct) {
-        Ok(facts) => Ok((stream, facts)),
-        Err((failure, facts)) => {
+    let mut facts = facts_of(&stream, prepared.record.take(), prepared.asked.get());
+    match judge_completed(&facts, wish, direct) {
+        Ok(name_verified) => {
+            facts.name_verified = name_verified;
+            Ok((stream, facts))
+        }
+        Err(failure) => {
             closing::politely(stream, deadline).await;
             let presented = Presented { chain: facts.chain, verdict: facts.verdict };
             Err((failure, presented))
@@ -75,22 +77,17 @@ pub(crate) async fn handshake(
     }
 }
 
-/// What libpq looks at once the handshake is complete: ALPN, then the name.
-fn judge_completed(
-    mut facts: TlsFacts,
-    wish: &TlsWish,
-    direct: bool,
-) -> Result<TlsFacts, (HandshakeFailure, TlsFacts)> {
+/// What libpq looks at once the handshake is complete: ALPN, then the name. Returns whether the
+/// name was verified.
+fn judge_completed(facts: &TlsFacts, wish: &TlsWish, direct: bool) -> Result<bool, HandshakeFailure> {
     if direct && facts.alpn.is_none() {
-        return Err((HandshakeFailure::NoAlpn, facts));
+        return Err(HandshakeFailure::NoAlpn);
     }
-    if matches!(wish.check, Check::ChainAndName(_)) {
-        if let Err(failure) = name_fits(&facts, wish) {
-            return Err((HandshakeFailure::Name(failure), facts));
-        }
-        facts.name_verified = true;
+    let named = matches!(wish.check, Check::ChainAndName(_));
+    if named {
+        name_fits(facts, wish).map_err(HandshakeFailure::Name)?;
     }
-    Ok(facts)
+    Ok(named)
 }
 
 fn name_fits(facts: &TlsFacts, wish: &TlsWish) -> Result<(), NameRefusal> {
@@ -113,17 +110,9 @@ fn facts_of(stream: &SecureStream, seen: Seen, client_certificate_requested: boo
             // Of the two versions offered this is the other.
             _ => TlsVersion::Tls1_3,
         },
-        suite: CipherSuite(
-            session
-                .negotiated_cipher_suite()
-                .map_or(0, |suite| u16::from(suite.suite())),
-        ),
-        group: session
-            .negotiated_key_exchange_group()
-            .map(|group| KeyExchangeGroup(u16::from(group.name()))),
-        alpn: session
-            .alpn_protocol()
-            .map(|name| String::from_utf8_lossy(name).into_owned()),
+        suite: CipherSuite(session.negotiated_cipher_suite().map_or(0, |suite| u16::from(suite.suite()))),
+        group: session.negotiated_key_exchange_group().map(|group| KeyExchangeGroup(u16::from(group.name()))),
+        alpn: session.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned()),
         chain: seen.chain,
         verdict: seen.verdict,
         name_verified: false,

@@ -16,9 +16,9 @@ mod verifier;
 mod version;
 mod wish;
 
+pub use alert::Alert;
 pub use binding::{EndPointBinding, NoBinding};
 pub use facts::{ChainVerdict, TlsFacts};
-pub use alert::Alert;
 pub use failure::HandshakeFailure;
 pub use handshake::Presented;
 pub(crate) use handshake::{SecureStream, handshake};

@@ -16,6 +16,7 @@ const MAX_ROOT_FILE: u64 = 8 * 1024 * 1024;
 pub struct Roots {
     described_as: String,
     certificates: Vec<Certificate>,
+    system: bool,
 }
 
 impl Roots {
@@ -43,22 +44,25 @@ impl Roots {
             let problem = "no certificate or crl found".to_owned();
             return Err(RootsError { described_as, problem });
         }
-        Ok(Self { described_as, certificates })
+        Ok(Self { described_as, certificates, system: false })
     }
 
     /// The system's store, as `sslrootcert=system` of libpq 16 and later. Certificates in it
     /// that cannot be read are passed over, as OpenSSL does.
     pub fn system() -> Result<Self, RootsError> {
         let found = rustls_native_certs::load_native_certs();
-        let certificates: Vec<_> = found
-            .certs
-            .iter()
-            .filter_map(|der| Certificate::from_der(der).ok())
-            .collect();
-        Self::from_certificates("system", certificates).map_err(|error| RootsError {
+        let certificates: Vec<_> =
+            found.certs.iter().filter_map(|der| Certificate::from_der(der).ok()).collect();
+        let roots = Self::from_certificates("system", certificates).map_err(|error| RootsError {
             problem: "the system's store holds no certificate that can be read".to_owned(),
             ..error
-        })
+        })?;
+        Ok(Self { system: true, ..roots })
+    }
+
+    /// Whether they are the system's, with which libpq takes no mode but verify-full.
+    pub const fn is_system(&self) -> bool {
+        self.system
     }
 
     /// The file's path, or `system`.
@@ -97,6 +101,11 @@ pub enum RootFile {
 }
 
 impl RootFile {
+    /// Whether this is the system's store and no file.
+    pub const fn is_system(&self) -> bool {
+        matches!(self, Self::Loaded(roots) if roots.is_system())
+    }
+
     /// Reads a root file. Not being able to look at it is the same as its absence, as with
     /// libpq's `stat()` (`initialize_SSL`, fe-secure-openssl.c).
     pub fn read(path: &Path) -> Self {
@@ -105,11 +114,9 @@ impl RootFile {
             return Self::Absent { path: shown };
         }
         let mut pem = Vec::new();
-        let read = std::fs::File::open(path)
-            .and_then(|file| file.take(MAX_ROOT_FILE + 1).read_to_end(&mut pem));
-        let unusable = |problem: String| {
-            Self::Unusable(RootsError { described_as: shown.clone(), problem })
-        };
+        let read =
+            std::fs::File::open(path).and_then(|file| file.take(MAX_ROOT_FILE + 1).read_to_end(&mut pem));
+        let unusable = |problem: String| Self::Unusable(RootsError { described_as: shown.clone(), problem });
         match read {
             Err(error) => unusable(crate::wire_error::system_text(&error)),
             Ok(_) if pem.len() as u64 > MAX_ROOT_FILE => {

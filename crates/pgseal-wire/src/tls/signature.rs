@@ -53,7 +53,7 @@ pub(super) fn verify_tls12(
     Err(Error::InvalidCertificate(CertificateError::BadSignature))
 }
 
-/// Schemes with a meaning in TLS 1.2: RSA, ECDSA and EdDSA, no ML-DSA.
+/// Schemes with a meaning in TLS 1.2: RSA, ECDSA and Ed25519, no ML-DSA.
 fn exists_in_tls12(scheme: SignatureScheme) -> bool {
     matches!(
         scheme,

@@ -38,11 +38,7 @@ pub(super) struct Verifier {
 impl Verifier {
     /// With `roots` the chain is judged, without them only the handshake's signature is.
     pub(super) fn new(roots: Option<Roots>, algorithms: WebPkiSupportedAlgorithms) -> Self {
-        Self {
-            roots,
-            algorithms,
-            seen: Arc::default(),
-        }
+        Self { roots, algorithms, seen: Arc::default() }
     }
 
     /// Where it records, readable after the handshake.

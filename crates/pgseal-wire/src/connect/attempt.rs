@@ -1,0 +1,118 @@
+//! The record of one attempt: where, in what, how far it came.
+
+use std::fmt;
+
+use crate::message::AuthenticationRequest;
+use crate::open_error::OpenProblem;
+use crate::route::DialError;
+use crate::session::{LoginError, LoginMethod};
+use crate::socket::Peer;
+use crate::tls::{HandshakeFailure, Presented, TlsFacts};
+
+/// One attempt on one socket. Plain data.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// The address; None when it did not come to one.
+    pub peer: Option<Peer>,
+    /// Whether TLS was asked for.
+    pub asked_for_tls: bool,
+    /// What the handshake showed, when TLS came to be.
+    pub tls: Option<Box<TlsFacts>>,
+    /// What became of it.
+    pub outcome: AttemptOutcome,
+    /// What libpq would print for it, with its prefix; None when it succeeded. Where libpq's text
+    /// depends on its OpenSSL, the text is ours.
+    pub libpq_text: Option<String>,
+}
+
+/// What became of an attempt.
+#[derive(Debug, Clone)]
+pub enum AttemptOutcome {
+    /// No socket.
+    NoSocket(DialError),
+    /// No connection to speak on.
+    NotOpened(OpenProblem),
+    /// Nobody was let in.
+    NotLetIn(LoginError),
+    /// Logged in.
+    LoggedIn(LoginMethod),
+    /// The server went on to authenticate, and that was all that was wanted.
+    Asked(AuthenticationRequest),
+}
+
+/// How far an attempt came before it failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AttemptStep {
+    /// The socket.
+    Dial,
+    /// The answer to `SSLRequest`.
+    SslRequest,
+    /// Our own root certificates.
+    Roots,
+    /// The handshake.
+    Handshake,
+    /// The check of the chain.
+    Chain,
+    /// The check of the name.
+    Name,
+    /// The answer to the startup packet: `pg_hba.conf`, mostly.
+    Startup,
+    /// Authentication, or what comes after it.
+    Login,
+}
+
+impl Attempt {
+    /// Whether the server let it in, or went on to authenticate.
+    pub const fn succeeded(&self) -> bool {
+        matches!(self.outcome, AttemptOutcome::LoggedIn(_) | AttemptOutcome::Asked(_))
+    }
+
+    /// Where it failed; None when it did not.
+    pub fn failed_at(&self) -> Option<AttemptStep> {
+        Some(match &self.outcome {
+            AttemptOutcome::LoggedIn(_) | AttemptOutcome::Asked(_) => return None,
+            AttemptOutcome::NotOpened(OpenProblem::Handshake { failure, .. }) => match **failure {
+                HandshakeFailure::Roots(_) => AttemptStep::Roots,
+                HandshakeFailure::Chain(_) => AttemptStep::Chain,
+                HandshakeFailure::Name(_) => AttemptStep::Name,
+                _ => AttemptStep::Handshake,
+            },
+            AttemptOutcome::NoSocket(_) | AttemptOutcome::NotOpened(OpenProblem::Dial(_)) => {
+                AttemptStep::Dial
+            }
+            AttemptOutcome::NotOpened(_) => AttemptStep::SslRequest,
+            AttemptOutcome::NotLetIn(LoginError::Refused { authenticated: false, error })
+                if !error.is(crate::message::SqlState::INVALID_PASSWORD) =>
+            {
+                AttemptStep::Startup
+            }
+            AttemptOutcome::NotLetIn(LoginError::Wire(error)) if error.step() == crate::Step::Startup => {
+                AttemptStep::Startup
+            }
+            AttemptOutcome::NotLetIn(_) => AttemptStep::Login,
+        })
+    }
+
+    /// What was seen of a server that TLS was not established with.
+    pub fn presented(&self) -> Option<&Presented> {
+        match &self.outcome {
+            AttemptOutcome::NotOpened(OpenProblem::Handshake { presented, .. }) => Some(presented),
+            _ => None,
+        }
+    }
+}
+
+/// `TLS, certificate verify failed: …`, `plaintext, connected WITHOUT encryption`.
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.asked_for_tls { "TLS, " } else { "plaintext, " })?;
+        let encrypted = if self.tls.is_some() { "" } else { " WITHOUT encryption" };
+        match &self.outcome {
+            AttemptOutcome::NoSocket(error) => write!(f, "{error}"),
+            AttemptOutcome::NotOpened(problem) => write!(f, "{problem}"),
+            AttemptOutcome::NotLetIn(error) => write!(f, "{error}"),
+            AttemptOutcome::LoggedIn(_) => write!(f, "connected{encrypted}"),
+            AttemptOutcome::Asked(request) => write!(f, "asked for {request}{encrypted}"),
+        }
+    }
+}

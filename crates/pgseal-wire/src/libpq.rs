@@ -1,0 +1,66 @@
+//! Which libpq is modelled: the few things that differ between its versions.
+
+use std::fmt;
+
+/// A major version of libpq, 13 to 18. Others are taken as the nearest of these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LibpqVersion(u8);
+
+impl LibpqVersion {
+    /// The oldest that is modelled.
+    pub const OLDEST: Self = Self(13);
+    /// The newest that is modelled.
+    pub const NEWEST: Self = Self(18);
+
+    /// By its number.
+    pub const fn new(major: u8) -> Self {
+        match major {
+            0..=13 => Self::OLDEST,
+            14..=17 => Self(major),
+            18.. => Self::NEWEST,
+        }
+    }
+
+    /// The number.
+    pub const fn major(self) -> u8 {
+        self.0
+    }
+
+    /// SNI is sent (14, `sslsni`).
+    pub const fn sends_sni(self) -> bool {
+        self.0 >= 14
+    }
+
+    /// iPAddress names count (15).
+    pub const fn compares_ip_names(self) -> bool {
+        self.0 >= 15
+    }
+
+    /// `sslrootcert=system` is no file (16).
+    pub const fn knows_system_roots(self) -> bool {
+        self.0 >= 16
+    }
+
+    /// ALPN is offered, direct TLS exists (17).
+    pub const fn offers_alpn(self) -> bool {
+        self.0 >= 17
+    }
+
+    /// Having lost plaintext and being told N, `allow` gives up rather than ask in plaintext
+    /// again (`select_next_encryption_method`, 17).
+    pub(crate) const fn remembers_lost_methods(self) -> bool {
+        self.0 >= 17
+    }
+}
+
+impl Default for LibpqVersion {
+    fn default() -> Self {
+        Self::NEWEST
+    }
+}
+
+impl fmt::Display for LibpqVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "libpq {}", self.0)
+    }
+}
