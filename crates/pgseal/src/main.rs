@@ -1,1 +1,22 @@
-fn main() {}
+//! pgseal: turns TLS on for any PostgreSQL, proves it on the wire, and keeps it on.
+
+mod cli;
+mod failure;
+mod folder;
+mod interrupt;
+mod privilege;
+mod report;
+mod server;
+mod up;
+mod verify;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|first| first == privilege::delegate::ARGUMENT) {
+        return privilege::deeds::main();
+    }
+    // No core dump of a process that may hold keys.
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    cli::run()
+}

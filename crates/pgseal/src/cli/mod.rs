@@ -1,0 +1,113 @@
+//! The command line: one file a verb. Reads words, calls rooms, prints results.
+
+mod cert;
+mod down;
+mod options;
+mod status;
+mod up;
+mod verify;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::failure::{Ending, Failure, Result};
+use crate::report::escape::lines_for_terminal;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "pgseal",
+    version,
+    about = "Turns TLS on for any PostgreSQL, proves it on the wire, and keeps it on",
+    after_help = "Examples:
+  pgseal up                            a new PostgreSQL in ./pgseal that speaks only TLS, proved
+  pgseal up /srv/db --san db1 -p 5433  under a name of its own, on another port
+  pgseal verify /srv/db                prove it again, against what runs now
+  pgseal cert show localhost:5432      the certificate that a server shows
+
+Exit status: 0 all well, 1 something is not proved, 2 wrong usage,
+3 could not be carried out, 130/143 interrupted and cleaned up."
+)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Make (or start) a PostgreSQL server that speaks only TLS, and prove it
+    Up(Box<up::Options>),
+    /// Say what a pgseal folder holds and whether its server runs
+    Status(status::Options),
+    /// Stop the server of a pgseal folder; with --remove delete the folder
+    Down(down::Options),
+    /// Prove every claim again, against what runs now
+    Verify(verify::Options),
+    /// Certificates
+    #[command(subcommand)]
+    Cert(cert::Verb),
+}
+
+/// What a verb prints on stdout, and how the run ends.
+pub(crate) struct Outcome {
+    pub(crate) text: String,
+    pub(crate) ending: Ending,
+}
+
+impl Outcome {
+    pub(crate) const fn well(text: String) -> Self {
+        Self { text, ending: Ending::Well }
+    }
+}
+
+pub(crate) fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let outcome = match runtime {
+        Ok(runtime) => runtime.block_on(carry_out(cli.verb)),
+        Err(error) => Err(Failure::new(format!("could not start: {error}"))),
+    };
+    ExitCode::from(finish(outcome).code())
+}
+
+async fn carry_out(verb: Verb) -> Result<Outcome> {
+    match verb {
+        Verb::Up(options) => up::run(*options).await,
+        Verb::Status(options) => status::run(options).await,
+        Verb::Down(options) => down::run(options).await,
+        Verb::Verify(options) => verify::run(options).await,
+        Verb::Cert(verb) => cert::run(verb).await,
+    }
+}
+
+fn finish(outcome: Result<Outcome>) -> Ending {
+    match outcome {
+        Ok(Outcome { text, ending }) => match write_out(&text) {
+            Ok(()) => ending,
+            Err(error) => {
+                say(&format!("pgseal: could not write the result: {error}"));
+                Ending::NotCarriedOut
+            }
+        },
+        Err(failure) => {
+            say(&format!("pgseal: {failure}"));
+            failure.ending()
+        }
+    }
+}
+
+fn write_out(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+    match out.write_all(format!("{text}{end}").as_bytes()).and_then(|()| out.flush()) {
+        // A reader that has seen enough (head, grep -q) is no error.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
+/// A line on stderr, made harmless. Progress and errors go this way; results never do.
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{}", lines_for_terminal(text));
+}

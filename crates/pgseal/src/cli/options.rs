@@ -1,0 +1,56 @@
+//! Options that several verbs share.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use zeroize::Zeroizing;
+
+use crate::failure::{Failure, Result};
+use crate::privilege::files;
+use crate::privilege::secret::Secret;
+
+/// Where a folder is not named.
+pub(crate) const DEFAULT_FOLDER: &str = "pgseal";
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    #[default]
+    Human,
+    /// One JSON object
+    Json,
+}
+
+/// A password file is one line.
+const SECRET_LIMIT: u64 = 64 << 10;
+
+/// The first line of a file, or of stdin for `-`, as initdb's --pwfile has it.
+pub(crate) fn secret_from(option: &str, path: &Path) -> Result<Secret> {
+    let line = if path == Path::new("-") {
+        let mut line = Zeroizing::new(String::with_capacity(256));
+        BufReader::new(std::io::stdin().lock().take(SECRET_LIMIT))
+            .read_line(&mut line)
+            .map_err(|error| Failure::new(format!("could not read a password from stdin: {error}")))?;
+        line
+    } else {
+        let bytes = files::read_named(path, SECRET_LIMIT)
+            .map_err(|error| Failure::io("read the password file", path, &error))?;
+        let text = std::str::from_utf8(&bytes)
+            .map_err(|_| Failure::new(format!("the password file {} is not UTF-8", path.display())))?;
+        Zeroizing::new(text.lines().next().unwrap_or_default().to_owned())
+    };
+    let password = line.trim_end_matches(['\n', '\r']);
+    if password.is_empty() || password.contains('\0') {
+        return Err(Failure::usage(format!(
+            "{option} {} holds no password in its first line",
+            path.display()
+        )));
+    }
+    Ok(Secret::new(password.to_owned()))
+}
+
+/// The folder named, or the default one.
+pub(crate) fn folder(named: Option<PathBuf>) -> PathBuf {
+    named.unwrap_or_else(|| PathBuf::from(DEFAULT_FOLDER))
+}

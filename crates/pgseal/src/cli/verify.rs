@@ -1,0 +1,108 @@
+//! `pgseal verify`.
+
+use clap::Args;
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use super::Outcome;
+use super::options::Format;
+use crate::failure::{Ending, Failure, Result};
+use crate::folder::layout::Folder;
+use crate::folder::state;
+use crate::privilege::delegate::Delegate;
+use crate::privilege::user::server_user;
+use crate::report::escape::for_terminal;
+use crate::report::json::{self, SCHEMA_VERSION};
+use crate::report::proof::{self, ClaimRow, LeftOutRow};
+use crate::report::screen::Screen;
+use crate::server::control;
+use crate::verify::claim::Proof;
+use crate::verify::prove;
+use crate::verify::subject::Subject;
+use crate::verify::target::{Target, connection_subject, folder_subject};
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  pgseal verify ./pgseal
+  pgseal verify 'postgresql://app@db1:5432/shop?sslrootcert=ca.crt'
+  pgseal verify service=shop --format json
+
+The password comes from the connection string, PGPASSWORD or the password file; it is sent only to
+a server whose certificate verified fully. Exit status: 0 when every claim holds, 1 otherwise.")]
+pub(crate) struct Options {
+    /// A folder made by `pgseal up` (dir:PATH), or a connection string
+    target: String,
+    /// Whom to trust, for a connection string: a file, the system's store, or nobody
+    #[arg(long, value_name = "FILE|system|none")]
+    sslrootcert: Option<String>,
+    /// How the result is shown
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// The JSON of `pgseal verify` (docs/schema/verify.json).
+#[derive(Debug, Serialize)]
+struct Row<'a> {
+    schema_version: u32,
+    host: &'a str,
+    port: u16,
+    proved: bool,
+    claims: Vec<ClaimRow<'a>>,
+    left_out: Vec<LeftOutRow<'a>>,
+}
+
+pub(crate) async fn run(options: Options) -> Result<Outcome> {
+    let subject = match Target::parse(&options.target)? {
+        Target::Connection(text) => {
+            warn_about_password(&text);
+            connection_subject(&text, options.sslrootcert.as_deref()).await?
+        }
+        Target::Folder(_) if options.sslrootcert.is_some() => {
+            return Err(Failure::usage(
+                "--sslrootcert goes with a connection string: a folder has its own CA",
+            ));
+        }
+        Target::Folder(path) => running(&state::resolve(&path)?).await?,
+    };
+    let proof = prove(&subject, OffsetDateTime::now_utc()).await?;
+    let ending = if proof.complete() { Ending::Well } else { Ending::NotProved };
+    let text = match options.format {
+        Format::Human => human(&subject, &proof),
+        Format::Json => json::text(&Row {
+            schema_version: SCHEMA_VERSION,
+            host: &subject.host,
+            port: subject.port,
+            proved: proof.complete(),
+            claims: proof::claim_rows(&proof),
+            left_out: proof::left_out_rows(&proof),
+        })?,
+    };
+    Ok(Outcome { text, ending })
+}
+
+/// Other users of the machine can read every process's arguments.
+fn warn_about_password(text: &str) {
+    let given =
+        pgseal_conf::conninfo::Conninfo::parse(text).is_ok_and(|asked| asked.get("password").is_some());
+    if given {
+        super::say(
+            "pgseal: a password on the command line can be seen by every user of this machine; PGPASSFILE keeps it apart",
+        );
+    }
+}
+
+/// The folder's subject, if its server runs: a port may be held by another since.
+async fn running(folder: &Folder) -> Result<Subject> {
+    let settings = state::made(folder)?;
+    let mut delegate = Delegate::start(&server_user(Some(&settings.server.run_as))?).await?;
+    match control::find(folder, &settings, &mut delegate).await? {
+        Some(_) => Ok(folder_subject(folder, &settings)),
+        None => Err(Failure::new(format!("no server runs in {}", folder.root().display()))
+            .hint(format!("pgseal up {}", folder.root().display()))),
+    }
+}
+
+fn human(subject: &Subject, proof: &Proof) -> String {
+    let place = for_terminal(&format!("{}:{}", subject.host, subject.port));
+    format!("{place}\n{}", proof::human(proof, Screen::of_stdout()))
+}

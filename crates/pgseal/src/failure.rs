@@ -1,0 +1,124 @@
+//! What went wrong, said once: what was tried on which object, what came back, the next command.
+//!
+//! Knows how an error reads and which exit status it ends with. Refuses to know where errors come from.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+/// How a run ends (DESIGN, "The command line"). The numbers are part of the interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// 0: all well.
+    Well,
+    /// 1: a claim not proved, something found, or stopped by a safety check.
+    NotProved,
+    /// 2: wrong usage.
+    Usage,
+    /// 3: could not be carried out: unreachable, not permitted, a bad file.
+    NotCarriedOut,
+    /// 130 or 143: interrupted by SIGINT or SIGTERM, after everything half-made was removed.
+    Interrupted(Signal),
+}
+
+/// The two signals that end a run in good order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signal {
+    Interrupt,
+    Terminate,
+}
+
+impl Ending {
+    pub(crate) const fn code(self) -> u8 {
+        match self {
+            Self::Well => 0,
+            Self::NotProved => 1,
+            Self::Usage => 2,
+            Self::NotCarriedOut => 3,
+            Self::Interrupted(Signal::Interrupt) => 130,
+            Self::Interrupted(Signal::Terminate) => 143,
+        }
+    }
+}
+
+/// One calm sentence, the lines that explain it, and what to do next.
+///
+/// Texts may hold foreign bytes: they are escaped where they are printed, not here.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    ending: Ending,
+    sentence: String,
+    lines: Vec<String>,
+    hint: Option<String>,
+}
+
+pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
+
+impl Failure {
+    /// Something that could not be carried out (exit status 3).
+    pub(crate) fn new(sentence: impl Into<String>) -> Self {
+        Self { ending: Ending::NotCarriedOut, sentence: sentence.into(), lines: Vec::new(), hint: None }
+    }
+
+    /// Words on the command line that cannot be followed (exit status 2).
+    pub(crate) fn usage(sentence: impl Into<String>) -> Self {
+        Self { ending: Ending::Usage, ..Self::new(sentence) }
+    }
+
+    /// Stopped by a safety check, or a question answered with no (exit status 1).
+    pub(crate) fn stopped(sentence: impl Into<String>) -> Self {
+        Self { ending: Ending::NotProved, ..Self::new(sentence) }
+    }
+
+    pub(crate) fn interrupted(signal: Signal) -> Self {
+        let name = match signal {
+            Signal::Interrupt => "SIGINT",
+            Signal::Terminate => "SIGTERM",
+        };
+        Self { ending: Ending::Interrupted(signal), ..Self::new(format!("interrupted by {name}")) }
+    }
+
+    /// `could not VERB PATH: what the system said`.
+    pub(crate) fn io(verb: &str, path: &Path, error: &io::Error) -> Self {
+        Self::new(format!("could not {verb} {}: {error}", path.display()))
+    }
+
+    /// A line that explains: what came back verbatim, or why as far as known.
+    pub(crate) fn because(mut self, line: impl Into<String>) -> Self {
+        self.lines.push(line.into());
+        self
+    }
+
+    /// Several such lines, for what a server or a program printed.
+    pub(crate) fn because_all(mut self, lines: impl IntoIterator<Item = String>) -> Self {
+        self.lines.extend(lines);
+        self
+    }
+
+    /// The next thing to do; shown behind `try:`.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub(crate) const fn ending(&self) -> Ending {
+        self.ending
+    }
+
+    pub(crate) fn sentence(&self) -> &str {
+        &self.sentence
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.sentence)?;
+        for line in &self.lines {
+            write!(f, "\n  {line}")?;
+        }
+        if let Some(hint) = &self.hint {
+            write!(f, "\n  try: {hint}")?;
+        }
+        Ok(())
+    }
+}

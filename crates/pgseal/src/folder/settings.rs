@@ -1,0 +1,116 @@
+//! `pgseal.toml`: what was asked for when the folder was made.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::layout::Folder;
+use crate::failure::{Failure, Result};
+use crate::privilege::files;
+
+/// The version of the file's own format.
+const FORMAT: u32 = 1;
+/// A settings file is a page of text.
+const LIMIT: u64 = 64 << 10;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Settings {
+    format: u32,
+    pub(crate) server: Server,
+    pub(crate) certificate: Certificate,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Server {
+    /// The folder with `postgres` and `initdb`.
+    pub(crate) bindir: PathBuf,
+    /// PostgreSQL's version when the folder was made.
+    pub(crate) version: String,
+    /// The operating system's user that the server runs as.
+    pub(crate) run_as: String,
+    pub(crate) port: u16,
+    pub(crate) listen: Vec<IpAddr>,
+    pub(crate) username: String,
+    pub(crate) dbname: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Certificate {
+    /// Every name the certificate must match.
+    pub(crate) names: Vec<String>,
+    pub(crate) key_type: String,
+    pub(crate) validity: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) subject: Option<String>,
+}
+
+impl Settings {
+    pub(crate) const fn new(server: Server, certificate: Certificate) -> Self {
+        Self { format: FORMAT, server, certificate }
+    }
+
+    pub(crate) fn to_text(&self) -> Result<String> {
+        let body = toml::to_string(self)
+            .map_err(|error| Failure::new(format!("could not write the settings as TOML: {error}")))?;
+        Ok(format!(
+            "# Made by pgseal up: what was asked for. The server's own settings are in data/postgresql.conf.\n{body}"
+        ))
+    }
+
+    pub(crate) fn read(folder: &Folder) -> Result<Self> {
+        let path = folder.settings();
+        let bytes = files::read(&path, LIMIT).map_err(|error| Failure::io("read", &path, &error))?;
+        let broken = |why: String| {
+            Failure::new(format!("{} is not what pgseal up wrote", path.display()))
+                .because_all(why.trim_end().lines().map(str::to_owned))
+                .hint("mend that line; nothing was started, stopped or changed")
+        };
+        let text = std::str::from_utf8(&bytes).map_err(|error| broken(error.to_string()))?;
+        let settings: Self = toml::from_str(text).map_err(|error| broken(error.to_string()))?;
+        if settings.format == FORMAT {
+            settings.sane().map_err(broken)
+        } else {
+            Err(broken(format!("its format is {}, and this pgseal knows format {FORMAT}", settings.format)))
+        }
+    }
+
+    /// Values that no `up` writes, but that parse.
+    fn sane(self) -> Result<Self, String> {
+        let Server { port, listen, username, dbname, .. } = &self.server;
+        if *port == 0 || listen.is_empty() || username.is_empty() || dbname.is_empty() {
+            return Err("port, listen, username and dbname must not be empty".to_owned());
+        }
+        Ok(self)
+    }
+
+    /// The name clients connect to: `localhost` where the loopback is listened on, else the first
+    /// address.
+    pub(crate) fn host(&self) -> String {
+        let local = |ip: &IpAddr| ip.is_loopback() || ip.is_unspecified();
+        match self.server.listen.first() {
+            Some(first) if !self.server.listen.iter().any(local) => first.to_string(),
+            _ => "localhost".to_owned(),
+        }
+    }
+
+    /// Addresses to try: each that is listened on, with the loopback in the place of a wildcard.
+    pub(crate) fn addresses(&self) -> Vec<IpAddr> {
+        use std::net::{Ipv4Addr, Ipv6Addr};
+        let mut addresses = Vec::new();
+        for ip in &self.server.listen {
+            let reached = match ip {
+                IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+                IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+                other => *other,
+            };
+            if !addresses.contains(&reached) {
+                addresses.push(reached);
+            }
+        }
+        addresses
+    }
+}

@@ -1,0 +1,172 @@
+//! What a delegate does, once it is the user it is to be. Runs in the re-executed child only.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
+
+use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
+use rustix::fs::{Access, Mode, access};
+use rustix::process::{setsid, umask};
+use rustix::thread::set_no_new_privs;
+use zeroize::Zeroizing;
+
+use super::files;
+use super::message::{Become, Reply, Request, Trouble, receive, send};
+use crate::server::postmaster;
+
+/// The end of what a program printed that is worth showing, in bytes.
+const OUTPUT_LIMIT: usize = 512 << 10;
+
+/// The delegate's whole life: become the user, then answer until the pipe is closed.
+pub(crate) fn main() -> ExitCode {
+    let mut input = io::stdin().lock();
+    let mut output = io::stdout().lock();
+    let Ok(Some((who, _))) = receive::<Become>(&mut input) else {
+        return ExitCode::from(2);
+    };
+    let became = become_user(&who);
+    let failed = became.is_err();
+    let greeting = became.map_or_else(|error| Reply::Failed(error.into()), |()| Reply::Done);
+    if send(&mut output, &greeting, &[]).is_err() || failed {
+        return ExitCode::from(1);
+    }
+    while let Ok(Some((request, payload))) = receive::<Request>(&mut input) {
+        let (reply, bytes) = answer(&request, &payload)
+            .unwrap_or_else(|error| (Reply::Failed(error.into()), Zeroizing::default()));
+        if send(&mut output, &reply, &bytes).is_err() {
+            return ExitCode::from(1);
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn become_user(who: &Become) -> io::Result<()> {
+    // A session of its own: no terminal to write to, and Ctrl-C there does not reach it.
+    setsid()?;
+    set_no_new_privs(true)?;
+    umask(Mode::from_raw_mode(0o077));
+    if Uid::effective().as_raw() != who.uid {
+        let gid = Gid::from_raw(who.gid);
+        let uid = Uid::from_raw(who.uid);
+        setgroups(&who.groups.iter().copied().map(Gid::from_raw).collect::<Vec<_>>())?;
+        setresgid(gid, gid, gid)?;
+        setresuid(uid, uid, uid)?;
+    }
+    if Uid::effective().as_raw() != who.uid || Uid::current().as_raw() != who.uid {
+        return Err(io::Error::other("the system did not change the user"));
+    }
+    Ok(())
+}
+
+type Answer = io::Result<(Reply, Zeroizing<Vec<u8>>)>;
+
+fn answer(request: &Request, payload: &[u8]) -> Answer {
+    let plain = |reply| Ok((reply, Zeroizing::default()));
+    match request {
+        Request::Reach { folder } => plain(Reply::Reached(reach(folder).map_err(Trouble::from))),
+        Request::Read { path, limit } => Ok((Reply::Bytes, files::read(path, *limit)?)),
+        Request::Create { path, mode } => plain(done(files::create(path, *mode, payload)?)),
+        Request::Replace { path, mode } => plain(done(files::replace(path, *mode, payload)?)),
+        Request::Empty { folder } => plain(done(empty(folder)?)),
+        Request::TryListen { addresses } => plain(Reply::Listened(try_listen(addresses))),
+        Request::Run { program, arguments, folder } => run(program, arguments, folder, payload),
+        Request::StartServer { program, data, log, seconds } => {
+            let (started, said) = postmaster::start(program, data, log, *seconds)?;
+            Ok((Reply::Started(started), Zeroizing::new(said)))
+        }
+        Request::FindServer { data } => plain(Reply::Server(postmaster::find(data)?)),
+        Request::StopServer { data, seconds } => plain(Reply::Stopped(postmaster::stop(data, *seconds)?)),
+    }
+}
+
+const fn done(_: ()) -> Reply {
+    Reply::Done
+}
+
+fn reach(folder: &Path) -> io::Result<()> {
+    // The process's real uid is the user's too, so access(2) answers for the user.
+    Ok(access(folder, Access::EXEC_OK)?)
+}
+
+fn empty(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            fs::remove_dir_all(entry.path())?;
+        } else {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Listens on every address for a moment. With port 0 the port that the first one got is tried on
+/// the others, a few times over, until one is free on all.
+fn try_listen(addresses: &[SocketAddr]) -> Vec<Result<u16, Trouble>> {
+    let once = || {
+        let mut port = None;
+        let mut outcomes = Vec::new();
+        for address in addresses {
+            let mut address = *address;
+            if let (0, Some(port)) = (address.port(), port) {
+                address.set_port(port);
+            }
+            // Let go at once: with one wildcard held, Linux refuses the other to anybody who does
+            // not ask for IPV6_V6ONLY, as PostgreSQL does.
+            let bound = TcpListener::bind(address).and_then(|listener| Ok(listener.local_addr()?.port()));
+            if let Ok(got) = bound {
+                port.get_or_insert(got);
+            }
+            outcomes.push(bound.map_err(Trouble::from));
+        }
+        outcomes
+    };
+    let taken = |outcomes: &[Result<u16, Trouble>]| {
+        outcomes.iter().any(|outcome| {
+            outcome.as_ref().is_err_and(|trouble| trouble.to_error().kind() == io::ErrorKind::AddrInUse)
+        })
+    };
+    let mut outcomes = once();
+    if addresses.iter().all(|address| address.port() == 0) {
+        for _ in 0..10 {
+            if !taken(&outcomes) {
+                break;
+            }
+            outcomes = once();
+        }
+    }
+    outcomes
+}
+
+/// Runs a program to its end, feeding it the payload, and keeps the end of what it printed.
+fn run(program: &Path, arguments: &[String], folder: &Path, input: &[u8]) -> Answer {
+    let mut child = Command::new(program)
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    if let Some(mut pipe) = child.stdin.take() {
+        // A program that does not read its input is no error of ours.
+        let _ = pipe.write_all(input);
+    }
+    let output = child.wait_with_output()?;
+    let mut said = Zeroizing::new(output.stdout);
+    said.extend_from_slice(&output.stderr);
+    let start = said.len().saturating_sub(OUTPUT_LIMIT);
+    let said = Zeroizing::new(said.split_off(start));
+    Ok((Reply::Ran { success: output.status.success(), ending: ending(output.status) }, said))
+}
+
+/// How a process ended, in words.
+pub(crate) fn ending(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt as _;
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("ended with status {code}"),
+        (None, Some(signal)) => format!("was ended by signal {signal}"),
+        (None, None) => status.to_string(),
+    }
+}

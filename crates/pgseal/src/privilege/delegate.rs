@@ -1,0 +1,199 @@
+//! The delegate: this program again, in the server user's name, for as long as one command lasts.
+//!
+//! It starts with a clean environment, becomes the user (uid, gid, supplementary groups) before it
+//! looks at anything, can gain no privileges, has a session of its own and a umask of 077. Ordinary
+//! users have one too, as themselves: one way of doing things, and one that can be interrupted.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use zeroize::Zeroizing;
+
+use super::message::{self, Become, Reply, Request, Trouble};
+use super::user::SystemUser;
+use crate::failure::{Failure, Result};
+
+/// The first argument that makes this program a delegate. Not for people: it does nothing that its
+/// caller could not do.
+pub(crate) const ARGUMENT: &str = "--as-delegate";
+
+/// Variables that a server's locale and clock depend on; nothing else is handed down.
+const HANDED_DOWN: [&str; 11] = [
+    "LANG",
+    "LC_ALL",
+    "LC_COLLATE",
+    "LC_CTYPE",
+    "LC_MESSAGES",
+    "LC_MONETARY",
+    "LC_NUMERIC",
+    "LC_TIME",
+    "LANGUAGE",
+    "TZ",
+    "TMPDIR",
+];
+
+pub(crate) struct Delegate {
+    child: Child,
+    input: ChildStdin,
+    output: ChildStdout,
+    user: SystemUser,
+}
+
+impl Delegate {
+    /// Starts one. As an ordinary user only for oneself.
+    pub(crate) async fn start(user: &SystemUser) -> Result<Self> {
+        let cannot = |error: &io::Error| {
+            Failure::new(format!("could not start a process as user {}: {error}", user.name))
+        };
+        let mut command = Command::new(own_program());
+        command
+            .arg(ARGUMENT)
+            .env_clear()
+            .envs(environment(user))
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .kill_on_drop(true);
+        let mut child = command.spawn().map_err(|error| cannot(&error))?;
+        let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(Failure::new("a process was started without its pipes"));
+        };
+        let mut delegate = Self { child, input, output, user: user.clone() };
+        let become_user = Become { uid: user.uid, gid: user.gid, groups: user.groups.clone() };
+        delegate.send(&become_user, &[]).await.map_err(|error| cannot(&error))?;
+        match delegate.receive().await.map_err(|error| cannot(&error))? {
+            (Reply::Done, _) => Ok(delegate),
+            (Reply::Failed(trouble), _) => Err(cannot(&trouble.to_error())),
+            (other, _) => Err(Failure::new(format!("a delegate greeted with {other:?}"))),
+        }
+    }
+
+    pub(crate) const fn user(&self) -> &SystemUser {
+        &self.user
+    }
+
+    /// Asks for one thing; the answer comes with its payload.
+    pub(crate) async fn ask(
+        &mut self,
+        request: &Request,
+        payload: &[u8],
+    ) -> Result<(Reply, Zeroizing<Vec<u8>>)> {
+        let answer = match self.send(request, payload).await {
+            Ok(()) => self.receive().await,
+            Err(error) => Err(error),
+        };
+        answer.map_err(|error| {
+            Failure::new(format!("the process that works as user {} ended: {error}", self.user.name))
+        })
+    }
+
+    /// Whether the user may pass through the folder.
+    pub(crate) async fn reach(&mut self, folder: &Path) -> Result<std::result::Result<(), Trouble>> {
+        let request = Request::Reach { folder: folder.to_owned() };
+        match self.ask(&request, &[]).await?.0 {
+            Reply::Reached(outcome) => Ok(outcome),
+            other => Err(self.unexpected("reach", folder, &other)),
+        }
+    }
+
+    pub(crate) async fn read(&mut self, path: &Path, limit: u64) -> Result<Zeroizing<Vec<u8>>> {
+        let request = Request::Read { path: path.to_owned(), limit };
+        match self.ask(&request, &[]).await? {
+            (Reply::Bytes, bytes) => Ok(bytes),
+            (other, _) => Err(self.unexpected("read", path, &other)),
+        }
+    }
+
+    pub(crate) async fn create(&mut self, path: &Path, mode: u32, bytes: &[u8]) -> Result<()> {
+        let request = Request::Create { path: path.to_owned(), mode };
+        let reply = self.ask(&request, bytes).await?.0;
+        self.done("write", path, &reply)
+    }
+
+    pub(crate) async fn replace(&mut self, path: &Path, mode: u32, bytes: &[u8]) -> Result<()> {
+        let request = Request::Replace { path: path.to_owned(), mode };
+        let reply = self.ask(&request, bytes).await?.0;
+        self.done("replace", path, &reply)
+    }
+
+    pub(crate) async fn empty(&mut self, folder: &Path) -> Result<()> {
+        let request = Request::Empty { folder: folder.to_owned() };
+        let reply = self.ask(&request, &[]).await?.0;
+        self.done("empty", folder, &reply)
+    }
+
+    fn done(&self, verb: &str, path: &Path, reply: &Reply) -> Result<()> {
+        match reply {
+            Reply::Done => Ok(()),
+            other => Err(self.unexpected(verb, path, other)),
+        }
+    }
+
+    /// The sentence for an answer that is not the one hoped for.
+    pub(crate) fn unexpected(&self, verb: &str, path: &Path, reply: &Reply) -> Failure {
+        match reply {
+            Reply::Failed(trouble) => Failure::new(format!(
+                "could not {verb} {} as user {}: {}",
+                path.display(),
+                self.user.name,
+                trouble.to_error()
+            )),
+            other => {
+                Failure::new(format!("could not {verb} {}: the delegate answered {other:?}", path.display()))
+            }
+        }
+    }
+
+    async fn send<T: serde::Serialize>(&mut self, message: &T, payload: &[u8]) -> io::Result<()> {
+        let frame = message::encode(message, payload)?;
+        self.input.write_all(&frame).await?;
+        self.input.flush().await
+    }
+
+    async fn receive(&mut self) -> io::Result<(Reply, Zeroizing<Vec<u8>>)> {
+        let mut head = [0_u8; 8];
+        self.output.read_exact(&mut head).await?;
+        let (json, payload) = message::lengths(head)?;
+        let mut text = vec![0_u8; json];
+        self.output.read_exact(&mut text).await?;
+        let mut bytes = Zeroizing::new(vec![0_u8; payload]);
+        self.output.read_exact(&mut bytes).await?;
+        Ok((message::decode(&text)?, bytes))
+    }
+}
+
+impl Drop for Delegate {
+    /// An interrupted command takes down what its delegate runs (initdb, say), not the server: that
+    /// has a process group of its own.
+    fn drop(&mut self) {
+        let pid = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        if let Some(pid) = pid {
+            // The child is not yet reaped, so the number is still its own.
+            let _ = kill_process_group(pid, Signal::KILL);
+        }
+    }
+}
+
+/// This very program, also when its file has been replaced meanwhile.
+fn own_program() -> PathBuf {
+    let linux = Path::new("/proc/self/exe");
+    if linux.exists() {
+        return linux.to_owned();
+    }
+    std::env::current_exe().unwrap_or_else(|_| linux.to_owned())
+}
+
+fn environment(user: &SystemUser) -> Vec<(OsString, OsString)> {
+    let mut variables: Vec<(OsString, OsString)> =
+        HANDED_DOWN.iter().filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?))).collect();
+    variables.push(("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into()));
+    variables.push(("HOME".into(), user.home.clone().into()));
+    variables.push(("USER".into(), user.name.clone().into()));
+    variables
+}

@@ -1,0 +1,197 @@
+//! The few file operations everything else is built from, each safe against links and crashes.
+//!
+//! Runs with whatever uid the process has: the delegate uses it in the server user's name, root and
+//! ordinary users use it on folders that only they may write.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+use zeroize::Zeroizing;
+
+/// What kind of thing lies at a path; links are not followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    File,
+    Directory,
+    Link,
+    Other,
+}
+
+/// Kind, owner and mode of what lies at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Status {
+    pub(crate) kind: Kind,
+    pub(crate) uid: u32,
+    /// Permission bits, 0..=0o7777.
+    pub(crate) mode: u32,
+    /// Bytes.
+    pub(crate) size: u64,
+}
+
+/// Looks at a path without following a link there; `None` when nothing is there.
+pub(crate) fn status(path: &Path) -> io::Result<Option<Status>> {
+    let found = match fs::symlink_metadata(path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let kind = match found.file_type() {
+        kind if kind.is_symlink() => Kind::Link,
+        kind if kind.is_dir() => Kind::Directory,
+        kind if kind.is_file() => Kind::File,
+        _ => Kind::Other,
+    };
+    Ok(Some(Status { kind, uid: found.uid(), mode: found.mode() & 0o7777, size: found.size() }))
+}
+
+/// Reads a regular file of at most `limit` bytes; a link is not followed, a larger file is an error.
+pub(crate) fn read(path: &Path, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+    let file =
+        OpenOptions::new().read(true).custom_flags(flags(OFlags::NOFOLLOW | OFlags::NONBLOCK)).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    bounded(file, limit)
+}
+
+/// Reads what a person named on the command line or in their own settings: links are followed and
+/// pipes (`/dev/stdin`, `<(…)`) are read, up to `limit` bytes.
+pub(crate) fn read_named(path: &Path, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+    bounded(File::open(path)?, limit)
+}
+
+fn bounded(file: File, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+    // Room for all of it at once: a vector that grows leaves copies of a secret behind.
+    let room = usize::try_from(file.metadata()?.size().min(limit)).unwrap_or(0) + 1;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(room));
+    file.take(limit + 1).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > limit {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {limit} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// Writes a new file that nobody has put there before: `O_EXCL`, born with its mode, on disk when
+/// this returns. A write that fails leaves nothing behind.
+pub(crate) fn create(path: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .custom_flags(flags(OFlags::NOFOLLOW))
+        .open(path)?;
+    let written = file
+        .write_all(bytes)
+        // The umask may have taken bits away; what is left is never widened beyond `mode`.
+        .and_then(|()| file.set_permissions(fs::Permissions::from_mode(mode)))
+        .and_then(|()| file.sync_all())
+        .and_then(|()| sync_folder_of(path));
+    if written.is_err() {
+        let _ = fs::remove_file(path);
+    }
+    written
+}
+
+/// Puts a whole new file in the place of another by one `rename(2)`, on disk when this returns.
+pub(crate) fn replace(path: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
+    let temporary = beside(path)?;
+    // A crash may have left one; it is ours by its name, and nobody else may write this folder.
+    match fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    create(&temporary, mode, bytes)?;
+    let renamed = fs::rename(&temporary, path).and_then(|()| sync_folder_of(path));
+    if renamed.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    renamed
+}
+
+/// Makes one folder with this mode; one that is there already is an error.
+pub(crate) fn make_folder(path: &Path, mode: u32) -> io::Result<()> {
+    fs::DirBuilder::new().mode(mode).create(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+}
+
+/// Opens a folder itself, never through a link, for locking or changing its owner.
+pub(crate) fn open_folder(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(flags(OFlags::NOFOLLOW | OFlags::DIRECTORY)).open(path)
+}
+
+fn beside(path: &Path) -> io::Result<PathBuf> {
+    let name = path
+        .file_name()
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a path that names no file"))?;
+    let mut hidden = std::ffi::OsString::from(".");
+    hidden.push(name);
+    hidden.push(".pgseal-new");
+    Ok(path.with_file_name(hidden))
+}
+
+fn sync_folder_of(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => open_folder(folder)?.sync_all(),
+        _ => Ok(()),
+    }
+}
+
+/// The bits of `open(2)` that std leaves to the caller.
+fn flags(flags: OFlags) -> i32 {
+    // O_* flags are a C int; the highest one is far below the sign bit.
+    i32::try_from(flags.bits()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder() -> tempfile::TempDir {
+        tempfile::tempdir().unwrap()
+    }
+
+    #[test]
+    fn a_new_file_has_its_mode_from_birth_and_is_never_written_over() {
+        let folder = folder();
+        let path = folder.path().join("key");
+        create(&path, 0o600, b"one").unwrap();
+        assert_eq!(status(&path).unwrap().unwrap().mode, 0o600);
+        assert_eq!(create(&path, 0o600, b"two").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(read(&path, 10).unwrap().as_slice(), b"one");
+    }
+
+    #[test]
+    fn a_replaced_file_leaves_no_temporary_behind() {
+        let folder = folder();
+        let path = folder.path().join("conf");
+        create(&path, 0o644, b"old").unwrap();
+        replace(&path, 0o600, b"new").unwrap();
+        assert_eq!(read(&path, 10).unwrap().as_slice(), b"new");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn links_are_neither_read_nor_written_through() {
+        let folder = folder();
+        let target = folder.path().join("target");
+        create(&target, 0o600, b"canary").unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        assert!(read(&link, 10).is_err());
+        assert!(create(&link, 0o600, b"x").is_err());
+        replace(&link, 0o600, b"x").unwrap();
+        assert_eq!(read(&target, 10).unwrap().as_slice(), b"canary");
+    }
+
+    #[test]
+    fn a_file_above_the_limit_is_an_error_and_not_half_a_file() {
+        let folder = folder();
+        let path = folder.path().join("big");
+        create(&path, 0o600, &[b'x'; 11]).unwrap();
+        assert!(read(&path, 10).is_err());
+        assert_eq!(read(&path, 11).unwrap().len(), 11);
+    }
+}

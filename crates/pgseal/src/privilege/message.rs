@@ -1,0 +1,216 @@
+//! What this program and its delegate say to each other: frames of JSON, each with a raw payload.
+//!
+//! Secrets travel in the payload, over a pipe, and nowhere else.
+
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+/// The most that one frame may carry, in bytes.
+pub(crate) const FRAME_LIMIT: usize = 16 << 20;
+
+/// Who the delegate is to become, before anything else happens.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Become {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) groups: Vec<u32>,
+}
+
+/// One thing to do in the server user's name.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Request {
+    /// May this user pass through the folder?
+    Reach {
+        folder: PathBuf,
+    },
+    Status {
+        path: PathBuf,
+    },
+    Read {
+        path: PathBuf,
+        limit: u64,
+    },
+    /// A new file holding the payload.
+    Create {
+        path: PathBuf,
+        mode: u32,
+    },
+    /// The payload in the place of what is there.
+    Replace {
+        path: PathBuf,
+        mode: u32,
+    },
+    MakeFolder {
+        path: PathBuf,
+        mode: u32,
+    },
+    /// Everything inside the folder; the folder stays.
+    Empty {
+        folder: PathBuf,
+    },
+    /// Can a server of this user listen here? Port 0 takes a free one.
+    TryListen {
+        addresses: Vec<SocketAddr>,
+    },
+    /// A program run to its end with the payload on its standard input.
+    Run {
+        program: PathBuf,
+        arguments: Vec<String>,
+        folder: PathBuf,
+    },
+    /// A server started apart from this process, watched until it is ready or gone.
+    StartServer {
+        program: PathBuf,
+        data: PathBuf,
+        log: PathBuf,
+        seconds: u64,
+    },
+    FindServer {
+        data: PathBuf,
+    },
+    /// A signal to the server that runs on this data directory, and to nobody else.
+    StopServer {
+        data: PathBuf,
+        seconds: u64,
+    },
+}
+
+/// What came of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Reply {
+    Done,
+    Reached(Result<(), Trouble>),
+    /// The payload holds the bytes.
+    Bytes,
+    /// The port on which each address can be listened on.
+    Listened(Vec<Result<u16, Trouble>>),
+    /// The payload holds the end of what was printed.
+    Ran {
+        success: bool,
+        ending: String,
+    },
+    Started(Started),
+    Server(Found),
+    Stopped(StopOutcome),
+    Failed(Trouble),
+}
+
+/// An error of the operating system, as far as it can cross a pipe.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Trouble {
+    /// `errno`, where there is one.
+    pub(crate) code: Option<i32>,
+    pub(crate) text: String,
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Self {
+        Self { code: error.raw_os_error(), text: error.to_string() }
+    }
+}
+
+impl Trouble {
+    /// The error it was.
+    pub(crate) fn to_error(&self) -> io::Error {
+        self.code.map_or_else(|| io::Error::other(self.text.clone()), io::Error::from_raw_os_error)
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Started {
+    Ready {
+        pid: i32,
+    },
+    /// It ended by itself; the payload holds the end of what it said.
+    Gone {
+        ending: String,
+    },
+    TooLate {
+        pid: i32,
+    },
+}
+
+/// What runs on a data directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Found {
+    /// No `postmaster.pid`, or one left by a server that is gone.
+    Nothing,
+    /// The server of this directory.
+    Running(RunningServer),
+    /// `postmaster.pid` names something that is not this directory's server.
+    Stranger { pid: i64, why: String },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RunningServer {
+    pub(crate) pid: i32,
+    /// Seconds since 1970, from `postmaster.pid`.
+    pub(crate) started: i64,
+    pub(crate) port: u16,
+    pub(crate) ready: bool,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum StopOutcome {
+    Stopped { pid: i32 },
+    NothingRan,
+    Stranger { pid: i64, why: String },
+    TooLate { pid: i32 },
+}
+
+/// Writes one frame: lengths, JSON, payload.
+pub(crate) fn encode<T: Serialize>(message: &T, payload: &[u8]) -> io::Result<Zeroizing<Vec<u8>>> {
+    let json = serde_json::to_vec(message)?;
+    if json.len() > FRAME_LIMIT || payload.len() > FRAME_LIMIT {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "a message larger than 16 MiB"));
+    }
+    let mut frame = Zeroizing::new(Vec::with_capacity(8 + json.len() + payload.len()));
+    for length in [json.len(), payload.len()] {
+        frame.extend(u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
+    }
+    frame.extend_from_slice(&json);
+    frame.extend_from_slice(payload);
+    Ok(frame)
+}
+
+/// The two lengths at the start of a frame; anything above the limit is refused.
+pub(crate) fn lengths(head: [u8; 8]) -> io::Result<(usize, usize)> {
+    // Both halves of eight bytes: big-endian lengths, JSON first.
+    let both = u64::from_be_bytes(head);
+    let json = usize::try_from(both >> 32).unwrap_or(usize::MAX);
+    let payload = usize::try_from(both & u64::from(u32::MAX)).unwrap_or(usize::MAX);
+    if json > FRAME_LIMIT || payload > FRAME_LIMIT {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "a message larger than 16 MiB"));
+    }
+    Ok((json, payload))
+}
+
+pub(crate) fn decode<T: for<'a> Deserialize<'a>>(json: &[u8]) -> io::Result<T> {
+    serde_json::from_slice(json).map_err(io::Error::from)
+}
+
+/// Reads one frame; `None` at the end of the stream.
+pub(crate) fn receive<T: for<'a> Deserialize<'a>>(
+    from: &mut impl Read,
+) -> io::Result<Option<(T, Zeroizing<Vec<u8>>)>> {
+    let mut head = [0_u8; 8];
+    match from.read_exact(&mut head) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        other => other?,
+    }
+    let (json, payload) = lengths(head)?;
+    let mut text = vec![0_u8; json];
+    from.read_exact(&mut text)?;
+    let mut bytes = Zeroizing::new(vec![0_u8; payload]);
+    from.read_exact(&mut bytes)?;
+    Ok(Some((decode(&text)?, bytes)))
+}
+
+pub(crate) fn send<T: Serialize>(to: &mut impl Write, message: &T, payload: &[u8]) -> io::Result<()> {
+    to.write_all(&encode(message, payload)?)?;
+    to.flush()
+}

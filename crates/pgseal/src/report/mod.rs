@@ -1,0 +1,7 @@
+//! How results are shown: for people on a screen, for programs as JSON.
+
+pub(crate) mod certificate;
+pub(crate) mod escape;
+pub(crate) mod json;
+pub(crate) mod proof;
+pub(crate) mod screen;

@@ -1,0 +1,63 @@
+//! A proof as people and programs read it.
+
+use serde::Serialize;
+
+use super::escape::for_terminal;
+use super::screen::{Mark, Screen};
+use crate::verify::claim::{Claim, Proof};
+
+/// One claim in JSON. `holds` is null where it could not be told, and then `reason` says why.
+#[derive(Debug, Serialize)]
+pub(crate) struct ClaimRow<'a> {
+    name: &'static str,
+    holds: Option<bool>,
+    evidence: &'a str,
+    reason: Option<&'a str>,
+}
+
+/// A claim about something that does not exist here.
+#[derive(Debug, Serialize)]
+pub(crate) struct LeftOutRow<'a> {
+    name: &'static str,
+    reason: &'a str,
+}
+
+pub(crate) fn claim_rows(proof: &Proof) -> Vec<ClaimRow<'_>> {
+    proof.claims.iter().map(claim_row).collect()
+}
+
+fn claim_row(claim: &Claim) -> ClaimRow<'_> {
+    ClaimRow {
+        name: claim.name.as_str(),
+        holds: claim.holds,
+        evidence: &claim.evidence,
+        reason: claim.reason.as_deref(),
+    }
+}
+
+pub(crate) fn left_out_rows(proof: &Proof) -> Vec<LeftOutRow<'_>> {
+    proof.left_out.iter().map(|(name, reason)| LeftOutRow { name: name.as_str(), reason }).collect()
+}
+
+/// The block that people read: how many of how many, then a line a claim.
+pub(crate) fn human(proof: &Proof, screen: Screen) -> String {
+    let held = proof.claims.iter().filter(|claim| claim.holds == Some(true)).count();
+    let mut text = format!("Proof ({held} of {})\n", proof.claims.len());
+    for claim in &proof.claims {
+        let mark = match claim.holds {
+            Some(true) => Mark::Holds,
+            Some(false) => Mark::HoldsNot,
+            None => Mark::CannotTell,
+        };
+        let mut said = claim.evidence.clone();
+        if let Some(reason) = &claim.reason {
+            said = if said.is_empty() { reason.clone() } else { format!("{said}: {reason}") };
+        }
+        text.push_str(&screen.line(mark, claim.name.title(), &for_terminal(&said)));
+        text.push('\n');
+    }
+    for (name, reason) in &proof.left_out {
+        text.push_str(&format!("    {:<24} left out: {}\n", name.title(), for_terminal(reason)));
+    }
+    text
+}

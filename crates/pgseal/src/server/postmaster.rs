@@ -1,0 +1,163 @@
+//! The server process of a data directory: found, started, stopped. Runs in the delegate, so it can
+//! do no more than the server's own user.
+//!
+//! A pid in a file is only a claim. A process is this directory's server when it belongs to this
+//! user and works in this directory; it is held by a pidfd before it is looked at, so that the
+//! signal reaches the process that was looked at and no later one of the same number.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use super::pidfile::{self, PidFile};
+use crate::privilege::deeds::ending;
+use crate::privilege::files;
+use crate::privilege::message::{Found, RunningServer, Started, StopOutcome};
+
+/// postmaster.pid has eight short lines.
+const PIDFILE_LIMIT: u64 = 8 << 10;
+/// The end of a log that is worth showing, in bytes.
+const LOG_LIMIT: u64 = 8 << 10;
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(4);
+
+enum Identity {
+    Nothing,
+    Ours { pid: i32, handle: OwnedFd, file: PidFile },
+    Stranger { pid: i64, why: String },
+}
+
+/// What runs on the data directory.
+pub(crate) fn find(data: &Path) -> io::Result<Found> {
+    Ok(match identify(data)? {
+        Identity::Nothing => Found::Nothing,
+        Identity::Stranger { pid, why } => Found::Stranger { pid, why },
+        Identity::Ours { pid, file, .. } => {
+            Found::Running(RunningServer { pid, started: file.started, port: file.port, ready: file.ready })
+        }
+    })
+}
+
+fn identify(data: &Path) -> io::Result<Identity> {
+    let bytes = match files::read(&data.join("postmaster.pid"), PIDFILE_LIMIT) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Identity::Nothing),
+        Err(error) => return Err(error),
+    };
+    let stranger = |pid, why: &str| Ok(Identity::Stranger { pid, why: why.to_owned() });
+    let Some(file) = pidfile::parse(&String::from_utf8_lossy(&bytes)) else {
+        return stranger(0, "postmaster.pid does not begin with a number");
+    };
+    let pid = match i32::try_from(file.pid) {
+        Ok(pid) if pid > 1 => pid,
+        _ => return stranger(file.pid, "no server can have that process number"),
+    };
+    let Some(number) = Pid::from_raw(pid) else {
+        return stranger(file.pid, "no server can have that process number");
+    };
+    let handle = match pidfd_open(number, PidfdFlags::empty()) {
+        Ok(handle) => handle,
+        Err(rustix::io::Errno::SRCH) => return Ok(Identity::Nothing),
+        Err(error) => {
+            return stranger(file.pid, &format!("the system does not let it be looked at: {error}"));
+        }
+    };
+    match works_in(pid, data) {
+        Ok(true) => Ok(Identity::Ours { pid, handle, file }),
+        Ok(false) => stranger(file.pid, "that process works in another directory"),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Identity::Nothing),
+        Err(error) => stranger(file.pid, &format!("that process is not this user's server: {error}")),
+    }
+}
+
+/// Whether a process of this user has the data directory as its working directory, as every
+/// postmaster has (it changes there at start: miscinit.c, ChangeToDataDir).
+fn works_in(pid: i32, data: &Path) -> io::Result<bool> {
+    let process = format!("/proc/{pid}");
+    let owner = fs::metadata(&process)?.uid();
+    if owner != rustix::process::getuid().as_raw() {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("it belongs to uid {owner}")));
+    }
+    let working = fs::metadata(format!("{process}/cwd"))?;
+    let data = fs::metadata(data)?;
+    Ok((working.dev(), working.ino()) == (data.dev(), data.ino()))
+}
+
+/// Starts `postgres -D data` apart from this process and watches it until it lets connections in,
+/// ends, or `seconds` have passed. The second value is the end of what it said.
+pub(crate) fn start(program: &Path, data: &Path, log: &Path, seconds: u64) -> io::Result<(Started, Vec<u8>)> {
+    let mut said = OpenOptions::new().create(true).append(true).read(true).mode(0o600).open(log)?;
+    let before = said.metadata()?.len();
+    let mut child = Command::new(program)
+        .arg("-D")
+        .arg(data)
+        .current_dir(data)
+        .stdin(Stdio::null())
+        .stdout(said.try_clone()?)
+        .stderr(said.try_clone()?)
+        // Apart from the delegate's group, which is taken down when a command is interrupted.
+        .process_group(0)
+        .spawn()?;
+    let pid = i32::try_from(child.id()).unwrap_or(i32::MAX);
+    let deadline = Instant::now() + Duration::from_secs(seconds);
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok((Started::Gone { ending: ending(status) }, tail(&mut said, before)?));
+        }
+        if let Ok(Found::Running(server)) = find(data)
+            && server.ready
+            && server.pid == pid
+        {
+            return Ok((Started::Ready { pid }, Vec::new()));
+        }
+        if Instant::now() >= deadline {
+            return Ok((Started::TooLate { pid }, tail(&mut said, before)?));
+        }
+        std::thread::sleep(LOOK_AGAIN_AFTER);
+    }
+}
+
+fn tail(log: &mut File, from: u64) -> io::Result<Vec<u8>> {
+    let length = log.metadata()?.len();
+    log.seek(SeekFrom::Start(from.max(length.saturating_sub(LOG_LIMIT))))?;
+    let mut bytes = Vec::new();
+    log.take(LOG_LIMIT).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Ends the server of the data directory by SIGINT, PostgreSQL's fast shutdown, and waits until it
+/// is gone, at most `seconds`.
+pub(crate) fn stop(data: &Path, seconds: u64) -> io::Result<StopOutcome> {
+    match identify(data)? {
+        Identity::Nothing => Ok(StopOutcome::NothingRan),
+        Identity::Stranger { pid, why } => Ok(StopOutcome::Stranger { pid, why }),
+        Identity::Ours { pid, handle, .. } => {
+            match pidfd_send_signal(&handle, Signal::INT) {
+                Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+                Err(error) => return Err(error.into()),
+            }
+            let gone = wait_until_gone(&handle, seconds)?;
+            Ok(if gone { StopOutcome::Stopped { pid } } else { StopOutcome::TooLate { pid } })
+        }
+    }
+}
+
+/// A pidfd becomes readable when its process has ended (pidfd_open(2)).
+fn wait_until_gone(handle: &OwnedFd, seconds: u64) -> io::Result<bool> {
+    let limit = Timespec { tv_sec: i64::try_from(seconds).unwrap_or(i64::MAX), tv_nsec: 0 };
+    let mut ends = [PollFd::new(handle, PollFlags::IN)];
+    loop {
+        match poll(&mut ends, Some(&limit)) {
+            Ok(ready) => return Ok(ready > 0),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

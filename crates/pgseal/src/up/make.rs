@@ -1,0 +1,179 @@
+//! The plan carried out, byte by byte: the folder, the authority, initdb, the configuration. Nothing
+//! here starts a server; when it returns, one can be started that speaks only TLS.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, fchown};
+use std::path::{Path, PathBuf};
+
+use pgseal_conf::block::{self, Block, Place};
+use pgseal_pki::{CertificateAuthority, server_with_key_pem};
+
+use super::observe::UpFacts;
+use super::plan::UpPlan;
+use super::undo::Undo;
+use super::wish::Wish;
+use crate::failure::{Failure, Result};
+use crate::folder::layout::Folder;
+use crate::folder::{client_files, configuration};
+use crate::privilege::delegate::Delegate;
+use crate::privilege::files;
+use crate::privilege::message::{Reply, Request};
+use crate::privilege::secret::Secret;
+use crate::server::said::last_lines;
+
+/// postgresql.conf as initdb writes it is 30 kB.
+const CONFIGURATION_LIMIT: u64 = 1 << 20;
+const SECRET: u32 = 0o600;
+const PUBLIC: u32 = 0o644;
+const PRIVATE_FOLDER: u32 = 0o700;
+const OPEN_FOLDER: u32 = 0o755;
+
+/// Makes everything up to the first start.
+pub(crate) async fn make(
+    facts: &UpFacts,
+    plan: &UpPlan,
+    wish: &Wish,
+    password: &Secret,
+    delegate: &mut Delegate,
+) -> Result<()> {
+    let folder = &facts.folder;
+    folders(facts)?;
+    write(&folder.settings(), PUBLIC, plan.settings.to_text()?.as_bytes())?;
+    for ignore in [".gitignore", ".dockerignore"] {
+        write(&folder.root().join(ignore), PUBLIC, b"*\n")?;
+    }
+    certificates(folder, plan, wish.authority_passphrase.as_ref(), delegate).await?;
+    client(folder, plan, password)?;
+    initdb(facts, plan, password, delegate).await?;
+    configure(folder, plan, delegate).await
+}
+
+/// Marks the folder as unfinished: the first byte, and the first thing to undo.
+pub(crate) fn begin(facts: &UpFacts, undo: &mut Undo) -> Result<()> {
+    let root = facts.folder.root();
+    if !facts.folder_is_there {
+        files::make_folder(root, OPEN_FOLDER)
+            .map_err(|error| Failure::io("make the folder", root, &error))?;
+    }
+    undo.began();
+    write(&facts.folder.unfinished(), PUBLIC, b"pgseal up was cut off; the next one starts anew\n")
+}
+
+/// The last thing before the first start.
+pub(crate) fn finish(folder: &Folder) -> Result<()> {
+    let mark = folder.unfinished();
+    fs::remove_file(&mark).map_err(|error| Failure::io("remove", &mark, &error))
+}
+
+fn write(path: &Path, mode: u32, bytes: &[u8]) -> Result<()> {
+    files::create(path, mode, bytes).map_err(|error| Failure::io("write", path, &error))
+}
+
+fn folders(facts: &UpFacts) -> Result<()> {
+    let folder = &facts.folder;
+    let make = |path: PathBuf, mode| {
+        files::make_folder(&path, mode).map_err(|error| Failure::io("make the folder", &path, &error))
+    };
+    make(folder.authority(), PRIVATE_FOLDER)?;
+    make(folder.client(), OPEN_FOLDER)?;
+    for path in folder.of_the_server() {
+        make(path.clone(), PRIVATE_FOLDER)?;
+        give(&path, facts)
+            .map_err(|error| Failure::io(&format!("give user {}", facts.server_user.name), &path, &error))?;
+    }
+    Ok(())
+}
+
+/// Changes the owner of a folder that nobody else could have put there: its parent is ours.
+fn give(path: &Path, facts: &UpFacts) -> io::Result<()> {
+    let open = files::open_folder(path)?;
+    if open.metadata()?.uid() == facts.server_user.uid {
+        return Ok(());
+    }
+    fchown(&open, Some(facts.server_user.uid), Some(facts.server_user.gid))
+}
+
+async fn certificates(
+    folder: &Folder,
+    plan: &UpPlan,
+    passphrase: Option<&Secret>,
+    delegate: &mut Delegate,
+) -> Result<()> {
+    let cannot =
+        |error: &dyn std::fmt::Display| Failure::new(format!("could not make the certificates: {error}"));
+    let authority = CertificateAuthority::create(&plan.authority).map_err(|error| cannot(&error))?;
+    let issued = authority.issue_server(&plan.leaf).map_err(|error| cannot(&error))?;
+    let key = folder.authority_key();
+    match passphrase {
+        None => write(&key, SECRET, authority.key_pem().as_str().as_bytes())?,
+        Some(passphrase) => {
+            let encrypted = authority
+                .encrypted_key_pem(passphrase.reveal().as_bytes())
+                .map_err(|error| cannot(&error))?;
+            write(&key, SECRET, encrypted.as_bytes())?;
+        }
+    }
+    write(&folder.authority_certificate(), PUBLIC, authority.certificate_pem().as_bytes())?;
+    write(&folder.issued(), PUBLIC, issued.certificate_pem.as_bytes())?;
+    write(&folder.client_ca(), PUBLIC, authority.certificate_pem().as_bytes())?;
+    delegate.create(&folder.pem(), SECRET, server_with_key_pem(&issued).as_bytes()).await?;
+    delegate.create(&folder.public_certificate(), PUBLIC, issued.certificate_pem.as_bytes()).await
+}
+
+fn client(folder: &Folder, plan: &UpPlan, password: &Secret) -> Result<()> {
+    let settings = &plan.settings;
+    let pgpass = client_files::pgpass_text(settings, password)?;
+    write(&folder.passfile(), SECRET, pgpass.as_bytes())?;
+    write(&folder.service_file(), PUBLIC, client_files::service_text(folder, settings)?.as_bytes())?;
+    write(&folder.connection_text(), PUBLIC, client_files::connection_text(folder, settings)?.as_bytes())
+}
+
+async fn initdb(facts: &UpFacts, plan: &UpPlan, password: &Secret, delegate: &mut Delegate) -> Result<()> {
+    let data = facts.folder.data();
+    let arguments = [
+        "--pgdata".to_owned(),
+        data.display().to_string(),
+        format!("--username={}", plan.settings.server.username),
+        // The password comes over a pipe that the delegate itself made.
+        "--pwfile=/dev/stdin".to_owned(),
+        "--encoding=UTF8".to_owned(),
+        "--auth-host=scram-sha-256".to_owned(),
+        "--auth-local=scram-sha-256".to_owned(),
+    ];
+    let request = Request::Run {
+        program: facts.binaries.initdb(),
+        arguments: arguments.to_vec(),
+        folder: data.clone(),
+    };
+    let line = zeroize::Zeroizing::new(format!("{}\n", password.reveal()));
+    match delegate.ask(&request, line.as_bytes()).await? {
+        (Reply::Ran { success: true, .. }, _) => Ok(()),
+        (Reply::Ran { ending, .. }, said) => {
+            Err(Failure::new(format!("{} {ending} on {}", facts.binaries.initdb().display(), data.display()))
+                .because_all(last_lines(&said, 6))
+                .hint("mend what initdb says, then again: pgseal up"))
+        }
+        (other, _) => Err(delegate.unexpected("run initdb on", &data, &other)),
+    }
+}
+
+/// The three files that decide how the server listens, each by one rename.
+async fn configure(folder: &Folder, plan: &UpPlan, delegate: &mut Delegate) -> Result<()> {
+    let data = folder.data();
+    let main = data.join("postgresql.conf");
+    let before = delegate.read(&main, CONFIGURATION_LIMIT).await?;
+    let lines = configuration::settings_lines(folder, &plan.settings);
+    let note = "TLS only. Made by pgseal up; the last setting of a name wins, so keep this at the end.";
+    let after = Block::new(&plan.change, note, lines)
+        .and_then(|block| block::insert(&before, Place::End, &block))
+        .map_err(|error| {
+            Failure::new(format!("could not add the settings to {}: {error}", main.display()))
+        })?;
+    delegate.replace(&main, SECRET, &after).await?;
+    let hba = configuration::hba_text(&plan.settings);
+    delegate.replace(&data.join("pg_hba.conf"), SECRET, hba.as_bytes()).await?;
+    let admins: Vec<&str> = plan.local_admins.iter().map(String::as_str).collect();
+    let ident = configuration::ident_text(&plan.settings, &admins);
+    delegate.replace(&data.join("pg_ident.conf"), SECRET, ident.as_bytes()).await
+}

@@ -1,0 +1,89 @@
+//! What `up` says at its end.
+
+use serde::Serialize;
+
+use super::run::Done;
+use crate::failure::Result;
+use crate::folder::client_files;
+use crate::report::json::SCHEMA_VERSION;
+use crate::report::proof::{self, ClaimRow, LeftOutRow};
+use crate::report::screen::{Mark, Screen};
+
+/// The JSON of `pgseal up` (docs/schema/up.json).
+#[derive(Debug, Serialize)]
+pub(crate) struct UpRow<'a> {
+    schema_version: u32,
+    /// `created`, `started` or `running`; `stopped` when a first proof failed.
+    state: &'static str,
+    proved: bool,
+    dir: String,
+    host: String,
+    port: u16,
+    pid: Option<i32>,
+    pg_version: &'a str,
+    bindir: String,
+    run_as: &'a str,
+    ca_file: String,
+    uri: String,
+    passfile: String,
+    service_file: String,
+    log_file: String,
+    claims: Vec<ClaimRow<'a>>,
+    left_out: Vec<LeftOutRow<'a>>,
+}
+
+pub(crate) fn row(done: &Done) -> Result<UpRow<'_>> {
+    let Done { folder, settings, .. } = done;
+    Ok(UpRow {
+        schema_version: SCHEMA_VERSION,
+        state: done.state.as_str(),
+        proved: done.proof.complete(),
+        dir: folder.root().display().to_string(),
+        host: settings.host(),
+        port: settings.server.port,
+        pid: done.pid,
+        pg_version: &settings.server.version,
+        bindir: settings.server.bindir.display().to_string(),
+        run_as: &settings.server.run_as,
+        ca_file: folder.client_ca().display().to_string(),
+        uri: client_files::uri(folder, settings)?,
+        passfile: folder.passfile().display().to_string(),
+        service_file: folder.service_file().display().to_string(),
+        log_file: folder.log().display().to_string(),
+        claims: proof::claim_rows(&done.proof),
+        left_out: proof::left_out_rows(&done.proof),
+    })
+}
+
+pub(crate) fn human(done: &Done, screen: Screen) -> Result<String> {
+    let Done { folder, settings, facts, .. } = done;
+    let server = &settings.server;
+    let mut lines = vec![format!(
+        "PostgreSQL {} ({}) in {}, as user {}",
+        server.version,
+        server.bindir.display(),
+        folder.root().display(),
+        server.run_as
+    )];
+    for (title, text) in facts {
+        lines.push(screen.line(Mark::Holds, title, text));
+    }
+    for warning in &done.warnings {
+        lines.push(screen.line(Mark::Mind, "mind", warning));
+    }
+    lines.push(String::new());
+    lines.push(proof::human(&done.proof, screen));
+    if done.state.runs() {
+        lines.push("Connect".to_owned());
+        lines.extend(
+            client_files::connect_lines(folder, settings)?.into_iter().map(|line| format!("  {line}")),
+        );
+    } else {
+        lines.push(format!(
+            "The proof is not complete, so the server was stopped. Everything is kept in {} for study: {}",
+            folder.root().display(),
+            folder.log().display()
+        ));
+    }
+    Ok(lines.join("\n"))
+}

@@ -1,0 +1,237 @@
+//! From what was asked to a proved server, and back again when it cannot be had.
+
+use std::cell::RefCell;
+
+use time::OffsetDateTime;
+
+use super::make;
+use super::observe::{UpFacts, observe};
+use super::plan::plan;
+use super::undo::{Undo, Undone, clear};
+use super::wish::Wish;
+use crate::cli::say;
+use crate::failure::{Failure, Result};
+use crate::folder::layout::Folder;
+use crate::folder::lock::Lock;
+use crate::folder::settings::Settings;
+use crate::folder::state::{self, State};
+use crate::folder::{authority, client_files, configuration};
+use crate::interrupt::{Shield, interruptible};
+use crate::privilege::delegate::Delegate;
+use crate::privilege::secret::Secret;
+use crate::privilege::user::{running_as_root, server_user};
+use crate::server::control;
+use crate::verify::claim::Proof;
+use crate::verify::database::ensure_database;
+use crate::verify::prove;
+use crate::verify::target::folder_subject;
+
+/// What became of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UpState {
+    Created,
+    Started,
+    Running,
+    /// A first proof that failed: stopped, and kept for study.
+    Stopped,
+}
+
+impl UpState {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Started => "started",
+            Self::Running => "running",
+            Self::Stopped => "stopped",
+        }
+    }
+
+    pub(crate) const fn runs(self) -> bool {
+        !matches!(self, Self::Stopped)
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Done {
+    pub(crate) folder: Folder,
+    pub(crate) settings: Settings,
+    pub(crate) state: UpState,
+    pub(crate) pid: Option<i32>,
+    /// What was made or found, title and text.
+    pub(crate) facts: Vec<(&'static str, String)>,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) proof: Proof,
+}
+
+/// `pgseal up`: makes what is absent, starts what is stopped, proves what runs.
+pub(crate) async fn up(folder: &Folder, wish: &Wish) -> Result<Done> {
+    let shield = Shield::default();
+    let undo = RefCell::new(None);
+    let work = async {
+        match state::observe(folder)? {
+            State::Made(settings) => again(folder, *settings, wish, &shield).await,
+            State::Absent => create(folder, false, wish, &shield, &undo).await,
+            State::Empty | State::Unfinished => create(folder, true, wish, &shield, &undo).await,
+        }
+    };
+    let outcome = interruptible(&shield, work).await;
+    let undo = undo.borrow_mut().take();
+    match (outcome, undo) {
+        (Err(failure), Some(undo)) => Err(undone(failure, folder, undo.run().await)),
+        (outcome, _) => outcome,
+    }
+}
+
+fn undone(failure: Failure, folder: &Folder, undone: Undone) -> Failure {
+    let root = folder.root().display();
+    match undone {
+        Undone::Nothing => failure,
+        Undone::Removed => failure.because(format!("what had been made of {root} was removed again")),
+        Undone::Left(why) => failure
+            .because(format!("what had been made of {root} could not all be removed: {why}"))
+            .because("the next pgseal up there starts anew"),
+    }
+}
+
+async fn create(
+    folder: &Folder,
+    folder_is_there: bool,
+    wish: &Wish,
+    shield: &Shield,
+    undo: &RefCell<Option<Undo>>,
+) -> Result<Done> {
+    let user = server_user(wish.run_as.as_deref())?;
+    let mut delegate = Delegate::start(&user).await?;
+    let facts = observe(wish, folder, folder_is_there, &mut delegate).await?;
+    let now = OffsetDateTime::now_utc();
+    let plan = plan(&facts, wish, now)?;
+    let password = wish.password.clone().map_or_else(Secret::generate, Ok)?;
+    client_files::pgpass_text(&plan.settings, &password)?;
+    let early_lock = folder_is_there.then(|| Lock::take(folder.root())).transpose()?;
+    if folder_is_there {
+        clear(folder, &user).await?;
+    }
+    *undo.borrow_mut() = Some(Undo::new(folder.clone(), user, !folder_is_there));
+    if let Some(undo) = undo.borrow_mut().as_mut() {
+        make::begin(&facts, undo)?;
+    }
+    let _lock = early_lock.map_or_else(|| Lock::take(folder.root()), Ok)?;
+    say_progress(&format!("making a server in {}", folder.root().display()));
+    make::make(&facts, &plan, wish, &password, &mut delegate).await?;
+    let held = shield.hold();
+    make::finish(folder)?;
+    let pid = control::start(folder, &facts.binaries.postgres(), &mut delegate).await?;
+    drop(held);
+    let subject = folder_subject(folder, &plan.settings);
+    ensure_database(&subject).await?;
+    let proof = prove(&subject, OffsetDateTime::now_utc()).await;
+    if let Some(undo) = undo.borrow_mut().as_mut() {
+        undo.keep();
+    }
+    let stopped = !proof.as_ref().is_ok_and(Proof::complete);
+    if stopped {
+        control::stop(folder, &mut delegate).await?;
+    }
+    let proof = proof.map_err(|failure| {
+        failure.because(format!(
+            "the server was stopped; everything is kept in {} for study",
+            folder.root().display()
+        ))
+    })?;
+    Ok(Done {
+        folder: folder.clone(),
+        facts: made_facts(&facts, &plan.settings, &plan.authority.not_after, &plan.leaf.not_after, pid),
+        warnings: warnings(folder, wish),
+        settings: plan.settings,
+        state: if stopped { UpState::Stopped } else { UpState::Created },
+        pid: (!stopped).then_some(pid),
+        proof,
+    })
+}
+
+/// A folder that is ours already: nothing in it is changed.
+async fn again(folder: &Folder, settings: Settings, wish: &Wish, shield: &Shield) -> Result<Done> {
+    let differences = wish.differs_from(&settings);
+    if !differences.is_empty() {
+        return Err(Failure::usage(format!(
+            "{} holds a server that was made otherwise",
+            folder.root().display()
+        ))
+        .because_all(differences)
+        .hint("leave those options out, or name another folder"));
+    }
+    authority::check(folder)?;
+    let user = server_user(Some(&settings.server.run_as))?;
+    let mut delegate = Delegate::start(&user).await?;
+    let _lock = Lock::take(folder.root())?;
+    let (state, pid) = match control::find(folder, &settings, &mut delegate).await? {
+        Some(server) => (UpState::Running, server.pid),
+        None => {
+            let held = shield.hold();
+            let postgres = crate::privilege::trusted::program(&settings.server.bindir.join("postgres"))?;
+            let pid = control::start(folder, &postgres, &mut delegate).await?;
+            drop(held);
+            (UpState::Started, pid)
+        }
+    };
+    let subject = folder_subject(folder, &settings);
+    // A login that fails here is what the proof will say, with all its evidence.
+    let _ = ensure_database(&subject).await;
+    let proof = prove(&subject, OffsetDateTime::now_utc()).await?;
+    let word = if state == UpState::Running { "was running" } else { "started" };
+    Ok(Done {
+        folder: folder.clone(),
+        facts: vec![(word, listening(&settings, pid))],
+        warnings: Vec::new(),
+        state,
+        pid: Some(pid),
+        settings,
+        proof,
+    })
+}
+
+fn made_facts(
+    facts: &UpFacts,
+    settings: &Settings,
+    authority_until: &OffsetDateTime,
+    leaf_until: &OffsetDateTime,
+    pid: i32,
+) -> Vec<(&'static str, String)> {
+    let key = &settings.certificate.key_type;
+    let ca = facts.folder.authority_certificate();
+    let names = settings.certificate.names.join(", ");
+    vec![
+        ("server CA", format!("{key}, until {}, {}", authority_until.date(), ca.display())),
+        ("certificate", format!("{names}; until {} ({})", leaf_until.date(), settings.certificate.validity)),
+        ("started", listening(settings, pid)),
+    ]
+}
+
+fn listening(settings: &Settings, pid: i32) -> String {
+    let port = settings.server.port;
+    let places: Vec<String> =
+        settings.server.listen.iter().map(|ip| std::net::SocketAddr::new(*ip, port).to_string()).collect();
+    format!("{}, pid {pid}", places.join(", "))
+}
+
+fn warnings(folder: &Folder, wish: &Wish) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if !running_as_root() && wish.authority_passphrase.is_none() {
+        warnings.push(
+            "the CA key belongs to the user who runs the server: any SQL superuser could read it \
+             (--ca-passphrase-file encrypts it, or run pgseal as root)"
+                .to_owned(),
+        );
+    }
+    if configuration::socket_folder(folder).is_none() {
+        warnings.push("the folder's path is too long for a Unix socket, so the server has none".to_owned());
+    }
+    warnings
+}
+
+fn say_progress(text: &str) {
+    use std::io::IsTerminal as _;
+    if std::io::stderr().is_terminal() {
+        say(&format!("pgseal: {text}"));
+    }
+}

@@ -1,0 +1,113 @@
+//! What the person asked for, checked as far as it can be without looking at the machine.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+
+use pgseal_pki::{KeyType, Subject, SubjectAltName, Validity};
+
+use crate::failure::{Failure, Result};
+use crate::folder::settings::Settings;
+use crate::privilege::secret::Secret;
+
+/// The options of `pgseal up`; `None` where nothing was said.
+#[derive(Debug, Default)]
+pub(crate) struct Wish {
+    pub(crate) sans: Vec<SubjectAltName>,
+    pub(crate) port: Option<u16>,
+    pub(crate) listen: Vec<IpAddr>,
+    pub(crate) username: Option<String>,
+    pub(crate) dbname: Option<String>,
+    pub(crate) password: Option<Secret>,
+    pub(crate) bindir: Option<PathBuf>,
+    pub(crate) validity: Option<Validity>,
+    pub(crate) key_type: Option<KeyType>,
+    pub(crate) subject: Option<Subject>,
+    pub(crate) run_as: Option<String>,
+    pub(crate) authority_passphrase: Option<Secret>,
+}
+
+/// `--listen`: an address, `localhost` for both loopbacks, `*` for every address.
+pub(crate) fn listen_addresses(words: &[String]) -> Result<Vec<IpAddr>> {
+    let mut addresses = Vec::new();
+    for word in words {
+        let meant: Vec<IpAddr> = match word.as_str() {
+            "localhost" => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+            "*" => vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
+            other => match other.parse() {
+                Ok(ip) => vec![ip],
+                Err(_) => {
+                    return Err(Failure::usage(format!("--listen {other} is no IP address"))
+                        .hint("--listen 10.0.0.5, --listen localhost or --listen '*'"));
+                }
+            },
+        };
+        for ip in meant {
+            if !addresses.contains(&ip) {
+                addresses.push(ip);
+            }
+        }
+    }
+    Ok(addresses)
+}
+
+/// A role or database name that PostgreSQL and its files can carry: 1 to 63 bytes (NAMEDATALEN - 1),
+/// no control characters, and no leading `/`, which pg_hba.conf takes for a regular expression from
+/// 16 on, or `+`, which people take for a group.
+pub(crate) fn database_name(option: &str, name: &str) -> Result<String> {
+    let refused =
+        |why: &str| Err(Failure::usage(format!("{option} {name:?} {why}")).hint("an ordinary name"));
+    if name.is_empty() || name.len() > 63 {
+        refused("is not between 1 and 63 bytes long")
+    } else if name.chars().any(char::is_control) {
+        refused("has control characters")
+    } else if name.starts_with(['/', '+', '@']) {
+        refused("begins with a character that pg_hba.conf gives a meaning")
+    } else {
+        Ok(name.to_owned())
+    }
+}
+
+impl Wish {
+    /// Where the wish differs from what a folder was made with: such a server is not changed behind
+    /// its users' backs.
+    pub(crate) fn differs_from(&self, made: &Settings) -> Vec<String> {
+        let server = &made.server;
+        let certificate = &made.certificate;
+        let mut differences = Vec::new();
+        let mut differ = |option: &str, asked: Option<String>, made: &str| {
+            if let Some(asked) = asked.filter(|asked| asked != made) {
+                differences.push(format!("{option} {asked} was asked for, and it was made with {made}"));
+            }
+        };
+        differ(
+            "--port",
+            self.port.filter(|port| *port != 0).map(|port| port.to_string()),
+            &server.port.to_string(),
+        );
+        differ("--username", self.username.clone(), &server.username);
+        differ("--dbname", self.dbname.clone(), &server.dbname);
+        differ("--run-as", self.run_as.clone(), &server.run_as);
+        differ("--key-type", self.key_type.map(|kind| kind.to_string()), &certificate.key_type);
+        differ("--validity", self.validity.map(|validity| validity.to_string()), &certificate.validity);
+        let subject = certificate.subject.as_deref().unwrap_or("no --subject");
+        differ("--subject", self.subject.as_ref().map(ToString::to_string), subject);
+        let bindir = server.bindir.display().to_string();
+        differ("--bindir", self.bindir.as_ref().map(|path| path.display().to_string()), &bindir);
+        let missing: Vec<String> = self
+            .sans
+            .iter()
+            .map(ToString::to_string)
+            .filter(|name| !certificate.names.contains(name))
+            .collect();
+        if !missing.is_empty() {
+            differences.push(format!("--san {} is not in its certificate", missing.join(", ")));
+        }
+        if self.listen.iter().any(|ip| !server.listen.contains(ip)) {
+            differences.push("--listen names an address that it was not made with".to_owned());
+        }
+        if self.password.is_some() {
+            differences.push("--password-file was given, and it has a password already".to_owned());
+        }
+        differences
+    }
+}

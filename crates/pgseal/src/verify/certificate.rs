@@ -1,0 +1,127 @@
+//! The certificate as served: the one that was issued, chained, valid, for every promised name.
+
+use pgseal_pki::{Certificate, Fingerprint, LibpqRules, Purpose, libpq_matches, verify_chain};
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+use super::claim::{Claim, ClaimName, Proof};
+use super::subject::{Issued, Subject, Trusted};
+use super::tls::Seen;
+
+const NAMES: [ClaimName; 4] =
+    [ClaimName::CertificateAsIssued, ClaimName::ChainVerified, ClaimName::ValidNow, ClaimName::NamesMatch];
+
+/// The four claims about the certificate. What comes back is trust in it, where chain and names hold.
+pub(super) fn claims(
+    subject: &Subject,
+    seen: &[Seen],
+    now: OffsetDateTime,
+    proof: &mut Proof,
+) -> Option<Trusted> {
+    let chains: Vec<&[Certificate]> =
+        seen.iter().filter_map(|seen| Some(seen.outcome.as_ref().ok()?.chain.as_slice())).collect();
+    let Some((leaf, presented)) = chains.first().and_then(|chain| chain.split_first()) else {
+        for name in NAMES {
+            proof.add(Claim::cannot_tell(name, "no certificate was served"));
+        }
+        return None;
+    };
+    let other = chains
+        .iter()
+        .filter_map(|chain| chain.first())
+        .find(|other| other.fingerprint() != leaf.fingerprint());
+    as_issued(subject, leaf, other, proof);
+    let chained = chain(subject, leaf, presented, now, proof);
+    dates(leaf, now, proof);
+    let named = names(subject, leaf, proof);
+    (chained && named && other.is_none()).then(|| Trusted::after_verification_of(leaf))
+}
+
+fn as_issued(subject: &Subject, leaf: &Certificate, other: Option<&Certificate>, proof: &mut Proof) {
+    let name = ClaimName::CertificateAsIssued;
+    let served = format!("sha256 {}", short(leaf.fingerprint()));
+    if let Some(other) = other {
+        let evidence = format!("{served} and {}", short(other.fingerprint()));
+        proof.add(Claim::fails(name, evidence, "its addresses serve different certificates"));
+        return;
+    }
+    match &subject.issued {
+        Issued::This(expected) if *expected == leaf.fingerprint() => {
+            proof.add(Claim::holds(name, format!("{served} = the certificate issued to it")));
+        }
+        Issued::This(expected) => {
+            let reason = format!("the certificate issued to it is {}", short(*expected));
+            proof.add(Claim::fails(name, format!("{served} is served"), reason));
+        }
+        Issued::Unreadable(why) => proof.add(Claim::cannot_tell(name, why.clone())),
+        Issued::ByOthers => proof.leave_out(name, "pgseal did not issue this server's certificate"),
+    }
+}
+
+/// The first and last two bytes are enough to compare by eye.
+fn short(fingerprint: Fingerprint) -> String {
+    let text = fingerprint.to_string();
+    match (text.get(..5), text.get(text.len().saturating_sub(5)..)) {
+        (Some(first), Some(last)) => format!("{first}:…:{last}"),
+        _ => text,
+    }
+}
+
+fn chain(
+    subject: &Subject,
+    leaf: &Certificate,
+    presented: &[Certificate],
+    now: OffsetDateTime,
+    proof: &mut Proof,
+) -> bool {
+    let name = ClaimName::ChainVerified;
+    let roots = match &subject.roots {
+        Ok(roots) => roots,
+        Err(why) => {
+            proof.add(Claim::cannot_tell(name, why.clone()));
+            return false;
+        }
+    };
+    match verify_chain(leaf, presented, roots.certificates(), now, Purpose::Server) {
+        Ok(path) => {
+            let length = path.path().len();
+            proof.add(Claim::holds(name, format!("{length} certificates, to {}", roots.described_as())));
+            true
+        }
+        Err(refusal) => {
+            let evidence = format!("issuer {}", leaf.issuer());
+            proof.add(Claim::fails(name, evidence, format!("not to {}: {refusal}", roots.described_as())));
+            false
+        }
+    }
+}
+
+fn dates(leaf: &Certificate, now: OffsetDateTime, proof: &mut Proof) {
+    let day = format_description!("[year]-[month]-[day]");
+    let show = |date: OffsetDateTime| date.format(day).unwrap_or_else(|_| date.unix_timestamp().to_string());
+    let evidence = format!("{} to {}", show(leaf.not_before()), show(leaf.not_after()));
+    let name = ClaimName::ValidNow;
+    proof.add(if now < leaf.not_before() {
+        Claim::fails(name, evidence, "not yet valid")
+    } else if now > leaf.not_after() {
+        Claim::fails(name, evidence, "expired")
+    } else {
+        Claim::holds(name, format!("{evidence} ({} days left)", leaf.days_left(now)))
+    });
+}
+
+fn names(subject: &Subject, leaf: &Certificate, proof: &mut Proof) -> bool {
+    let refusals: Vec<String> = subject
+        .names
+        .iter()
+        .filter_map(|name| libpq_matches(leaf, name, LibpqRules { ip_sans: true }).err())
+        .map(|refusal| refusal.to_string())
+        .collect();
+    let named = refusals.is_empty();
+    proof.add(if named {
+        Claim::holds(ClaimName::NamesMatch, subject.names.join(", "))
+    } else {
+        Claim::fails(ClaimName::NamesMatch, subject.names.join(", "), refusals.join("; "))
+    });
+    named
+}

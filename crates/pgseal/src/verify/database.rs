@@ -1,0 +1,55 @@
+//! The database that was asked for, made over a session that verifies fully.
+
+use pgseal_wire::tls::Check;
+use pgseal_wire::{ChannelBinding, Session};
+
+use super::session::log_in_at;
+use super::subject::Subject;
+use crate::failure::{Failure, Result};
+
+/// The database every server has from initdb.
+const FIRST: &str = "postgres";
+
+/// Makes the subject's database unless it is there.
+pub(crate) async fn ensure_database(subject: &Subject) -> Result<()> {
+    if subject.dbname == FIRST {
+        return Ok(());
+    }
+    let session = administer(subject).await?;
+    let cannot = |error: &dyn std::fmt::Display| {
+        Failure::new(format!("could not make the database {}: {error}", subject.dbname))
+    };
+    let found = session
+        .client()
+        .query_opt("SELECT 1 FROM pg_database WHERE datname = $1", &[&subject.dbname])
+        .await
+        .map_err(|error| cannot(&error))?;
+    if found.is_none() {
+        let name = subject.dbname.replace('"', "\"\"");
+        let create = format!("CREATE DATABASE \"{name}\"");
+        session.client().batch_execute(&create).await.map_err(|error| cannot(&error))?;
+    }
+    session.close().await;
+    Ok(())
+}
+
+async fn administer(subject: &Subject) -> Result<Session> {
+    let cannot = |why: &str| {
+        Failure::new(format!("could not log in as {} to set the server up: {why}", subject.username))
+    };
+    let roots = subject.roots.as_ref().map_err(|why| cannot(why))?;
+    let address = subject.addresses.first().copied().ok_or_else(|| cannot("it has no address"))?;
+    let first = Subject {
+        dbname: FIRST.to_owned(),
+        host: subject.host.clone(),
+        port: subject.port,
+        addresses: vec![address],
+        names: Vec::new(),
+        roots: Ok(roots.clone()),
+        issued: super::subject::Issued::ByOthers,
+        username: subject.username.clone(),
+        password: subject.password.clone(),
+    };
+    let check = Check::ChainAndName(roots.clone());
+    log_in_at(&first, address, check, ChannelBinding::Require).await.map_err(|why| cannot(&why))
+}

@@ -1,0 +1,85 @@
+//! What four of libpq's sslmodes do here: disable is refused, the others connect.
+
+use pgseal_wire::message::Replication;
+use pgseal_wire::tls::{Check, TlsWish};
+use pgseal_wire::{ChannelBinding, Encryption, FirstAnswer, Roots, Session, SslMode, SslNegotiation, open};
+
+use super::claim::{Claim, ClaimName, Proof};
+use super::plaintext::{Met, attempt};
+use super::session::{NoSession, credentials};
+use super::subject::{Subject, Trusted};
+
+pub(super) async fn claims(
+    subject: &Subject,
+    trusted: Option<Trusted>,
+    session: &Result<Session, NoSession>,
+    proof: &mut Proof,
+) {
+    proof.add(disable(subject).await);
+    for (name, mode) in [
+        (ClaimName::SslmodeRequireConnects, SslMode::Require),
+        (ClaimName::SslmodeVerifyCaConnects, SslMode::VerifyCa),
+        (ClaimName::SslmodeVerifyFullConnects, SslMode::VerifyFull),
+    ] {
+        proof.add(connects(subject, name, mode, trusted, session).await);
+    }
+}
+
+/// disable is a startup packet in the clear, and hba's answer to it.
+async fn disable(subject: &Subject) -> Claim {
+    let name = ClaimName::SslmodeDisableRefused;
+    let Some(address) = subject.addresses.first() else {
+        return Claim::cannot_tell(name, "there is no address to try");
+    };
+    match attempt(subject, *address, Replication::No).await {
+        Met::Refused(said) => Claim::holds(name, format!("refused: {said}")),
+        Met::LetIn(said) => Claim::fails(name, said, "it connects without encryption"),
+        Met::CannotTell(why) => Claim::cannot_tell(name, why),
+    }
+}
+
+/// Connects as libpq does with this mode, and logs in where the certificate has been verified.
+async fn connects(
+    subject: &Subject,
+    name: ClaimName,
+    mode: SslMode,
+    trusted: Option<Trusted>,
+    session: &Result<Session, NoSession>,
+) -> Claim {
+    let Some(address) = subject.addresses.first() else {
+        return Claim::cannot_tell(name, "there is no address to try");
+    };
+    let check = match (mode, &subject.roots) {
+        (SslMode::Require, _) => Check::None,
+        (_, Err(why)) => return Claim::cannot_tell(name, why.clone()),
+        (SslMode::VerifyCa, Ok(roots)) => Check::Chain(Roots::clone(roots)),
+        (_, Ok(roots)) => Check::ChainAndName(Roots::clone(roots)),
+    };
+    let wish = TlsWish::new(check, subject.host.clone());
+    let encryption = Encryption::Tls { wish, negotiation: SslNegotiation::Postgres };
+    let channel = match open(&subject.route(*address), encryption).await {
+        Ok(channel) => channel,
+        Err(error) => return Claim::fails(name, "refused", error.to_string()),
+    };
+    let version = channel.tls().map(|facts| facts.version.to_string()).unwrap_or_default();
+    let may_log_in = session.is_ok()
+        && trusted.is_some_and(|trusted| trusted.is(channel.tls().and_then(|facts| facts.leaf())));
+    if may_log_in {
+        return match channel.login(&credentials(subject, ChannelBinding::Prefer)).await {
+            Ok(session) => {
+                session.close().await;
+                Claim::holds(name, format!("connected, {version}"))
+            }
+            Err(error) => Claim::fails(name, format!("TLS as wished, {version}"), error.to_string()),
+        };
+    }
+    match channel.ask(&subject.startup(Replication::No)).await {
+        Ok(FirstAnswer::Asked(request)) => {
+            Claim::holds(name, format!("{version}, as far as the server's {request}; no login was tried"))
+        }
+        Ok(FirstAnswer::Refused(error)) => {
+            Claim::fails(name, format!("TLS as wished, {version}"), error.to_string())
+        }
+        Err(error) => Claim::cannot_tell(name, error.to_string()),
+    }
+}

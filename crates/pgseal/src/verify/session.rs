@@ -1,0 +1,118 @@
+//! A real login with everything verified, and what the server itself says of it.
+
+use std::net::IpAddr;
+
+use pgseal_wire::tls::{Check, TlsWish};
+use pgseal_wire::{ChannelBinding, Credentials, Encryption, LoginError, Session, SslNegotiation, open};
+
+use super::claim::{Claim, ClaimName, Proof};
+use super::subject::{APPLICATION, Subject, Trusted};
+
+/// Why there is no session.
+pub(super) enum NoSession {
+    /// Nobody gave a password, or the server cannot be trusted with one.
+    NotTried(String),
+    /// The attempt was made, and this came of it.
+    Failed(String),
+}
+
+impl NoSession {
+    pub(super) fn why(&self) -> &str {
+        match self {
+            Self::NotTried(why) | Self::Failed(why) => why,
+        }
+    }
+}
+
+/// Logs in with verify-full and channel binding required; the password goes to nobody else.
+pub(super) async fn login(subject: &Subject, trusted: Option<Trusted>) -> Result<Session, NoSession> {
+    let (Some(_), Ok(roots)) = (trusted, &subject.roots) else {
+        return Err(NoSession::NotTried(
+            "the server's certificate did not verify, and no password is sent to it".into(),
+        ));
+    };
+    if subject.password.is_none() {
+        return Err(NoSession::NotTried("no password was given to log in with".into()));
+    }
+    let address = subject.addresses.first().copied();
+    let address = address.ok_or_else(|| NoSession::NotTried("there is no address to log in at".into()))?;
+    let check = Check::ChainAndName(roots.clone());
+    log_in_at(subject, address, check, ChannelBinding::Require).await.map_err(NoSession::Failed)
+}
+
+/// One login of the subject's user over TLS.
+pub(super) async fn log_in_at(
+    subject: &Subject,
+    address: IpAddr,
+    check: Check,
+    channel_binding: ChannelBinding,
+) -> Result<Session, String> {
+    let wish = TlsWish::new(check, subject.host.clone());
+    let encryption = Encryption::Tls { wish, negotiation: SslNegotiation::Postgres };
+    let channel = open(&subject.route(address), encryption).await.map_err(|error| error.to_string())?;
+    channel.login(&credentials(subject, channel_binding)).await.map_err(|error: LoginError| error.to_string())
+}
+
+pub(super) fn credentials(subject: &Subject, channel_binding: ChannelBinding) -> Credentials {
+    Credentials {
+        user: subject.username.clone(),
+        dbname: subject.dbname.clone(),
+        password: subject
+            .password
+            .as_ref()
+            .map(|password| zeroize::Zeroizing::new(password.reveal().to_owned())),
+        application_name: Some(APPLICATION.to_owned()),
+        channel_binding,
+    }
+}
+
+/// What pg_stat_ssl says of our own session, and how the login was bound.
+pub(super) async fn claims(session: &Result<Session, NoSession>, proof: &mut Proof) {
+    match session {
+        Ok(session) => {
+            proof.add(encrypted(session).await);
+            let method = session.method();
+            proof.add(if session.channel_bound() {
+                Claim::holds(ClaimName::ChannelBinding, format!("logged in with {method}"))
+            } else {
+                Claim::fails(
+                    ClaimName::ChannelBinding,
+                    format!("logged in with {method}"),
+                    "it is not bound to TLS",
+                )
+            });
+        }
+        Err(none) => {
+            proof.add(Claim::cannot_tell(ClaimName::SessionEncrypted, format!("no session: {}", none.why())));
+            proof.add(match none {
+                NoSession::NotTried(why) => Claim::cannot_tell(ClaimName::ChannelBinding, why.clone()),
+                NoSession::Failed(why) => Claim::fails(
+                    ClaimName::ChannelBinding,
+                    "a login that requires SCRAM-SHA-256-PLUS",
+                    why.clone(),
+                ),
+            });
+        }
+    }
+}
+
+async fn encrypted(session: &Session) -> Claim {
+    const OWN_ROW: &str = "SELECT ssl, version, cipher, bits FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+    let name = ClaimName::SessionEncrypted;
+    let row = match session.client().query_opt(OWN_ROW, &[]).await {
+        Ok(Some(row)) => row,
+        Ok(None) => return Claim::cannot_tell(name, "pg_stat_ssl has no row for our own session"),
+        Err(error) => return Claim::cannot_tell(name, format!("pg_stat_ssl could not be read: {error}")),
+    };
+    let text = |at: usize| row.try_get::<_, Option<String>>(at).ok().flatten().unwrap_or_default();
+    match row.try_get::<_, bool>(0) {
+        Ok(true) => {
+            let bits = row.try_get::<_, Option<i32>>(3).ok().flatten().unwrap_or_default();
+            Claim::holds(name, format!("pg_stat_ssl of our own session: {} {} {bits} bits", text(1), text(2)))
+        }
+        Ok(false) => {
+            Claim::fails(name, "pg_stat_ssl of our own session: ssl = f", "the session is not encrypted")
+        }
+        Err(error) => Claim::cannot_tell(name, format!("pg_stat_ssl could not be read: {error}")),
+    }
+}
