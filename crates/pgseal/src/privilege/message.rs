@@ -27,9 +27,6 @@ pub(crate) enum Request {
     Reach {
         folder: PathBuf,
     },
-    Status {
-        path: PathBuf,
-    },
     Read {
         path: PathBuf,
         limit: u64,
@@ -41,10 +38,6 @@ pub(crate) enum Request {
     },
     /// The payload in the place of what is there.
     Replace {
-        path: PathBuf,
-        mode: u32,
-    },
-    MakeFolder {
         path: PathBuf,
         mode: u32,
     },

@@ -42,7 +42,7 @@ impl Binaries {
         for folder in usual_folders(delegate).await {
             match Self::at(&folder, delegate).await {
                 Ok(found) if newest.as_ref().is_none_or(|best| found.version > best.version) => {
-                    newest = Some(found)
+                    newest = Some(found);
                 }
                 Ok(_) => {}
                 Err(failure) => passed_over.push(failure.sentence().to_owned()),

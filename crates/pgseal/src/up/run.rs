@@ -19,6 +19,7 @@ use crate::folder::{authority, client_files, configuration};
 use crate::interrupt::{Shield, interruptible};
 use crate::privilege::delegate::Delegate;
 use crate::privilege::secret::Secret;
+use crate::privilege::trusted;
 use crate::privilege::user::{running_as_root, server_user};
 use crate::server::control;
 use crate::verify::claim::Proof;
@@ -164,15 +165,14 @@ async fn again(folder: &Folder, settings: Settings, wish: &Wish, shield: &Shield
     let user = server_user(Some(&settings.server.run_as))?;
     let mut delegate = Delegate::start(&user).await?;
     let _lock = Lock::take(folder.root())?;
-    let (state, pid) = match control::find(folder, &settings, &mut delegate).await? {
-        Some(server) => (UpState::Running, server.pid),
-        None => {
-            let held = shield.hold();
-            let postgres = crate::privilege::trusted::program(&settings.server.bindir.join("postgres"))?;
-            let pid = control::start(folder, &postgres, &mut delegate).await?;
-            drop(held);
-            (UpState::Started, pid)
-        }
+    let (state, pid) = if let Some(server) = control::find(folder, &settings, &mut delegate).await? {
+        (UpState::Running, server.pid)
+    } else {
+        let held = shield.hold();
+        let postgres = trusted::program(&settings.server.bindir.join("postgres"))?;
+        let pid = control::start(folder, &postgres, &mut delegate).await?;
+        drop(held);
+        (UpState::Started, pid)
     };
     let subject = folder_subject(folder, &settings);
     // A login that fails here is what the proof will say, with all its evidence.

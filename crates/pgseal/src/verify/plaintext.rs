@@ -18,9 +18,12 @@ pub(super) enum Met {
     CannotTell(String),
 }
 
+/// An address family: its name, its addresses, and the claims about databases and replication.
+type Family = (&'static str, fn(&IpAddr) -> bool, [ClaimName; 2]);
+
 /// The four claims: IPv4 and IPv6, databases and replication.
 pub(super) async fn claims(subject: &Subject, proof: &mut Proof) {
-    let families: [(&str, fn(&IpAddr) -> bool, [ClaimName; 2]); 2] = [
+    let families: [Family; 2] = [
         (
             "IPv4",
             IpAddr::is_ipv4,
