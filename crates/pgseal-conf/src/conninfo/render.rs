@@ -120,7 +120,7 @@ pub(super) fn uri(options: &Conninfo, secrets: Secrets) -> Zeroizing<String> {
         if keyword.secret && secrets == Secrets::Masked {
             text.push_str(MASK);
         } else {
-            push_encoded(&mut text, value);
+            push_but(&mut text, value, b"/");
         }
     }
     text
@@ -174,8 +174,14 @@ fn push_host(text: &mut String, host: &str) {
 
 /// Percent-encodes everything but RFC 3986's unreserved characters.
 fn push_encoded(text: &mut String, value: &str) {
+    push_but(text, value, b"");
+}
+
+/// The same, with more characters left as they are: RFC 3986 lets a query hold `/`, and paths are for people to read.
+fn push_but(text: &mut String, value: &str, plain: &[u8]) {
     for byte in value.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
+        let unreserved = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
+        if unreserved || plain.contains(&byte) {
             text.push(char::from(byte));
         } else {
             // Writing to a String cannot fail.
