@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode, ExitStatus, Stdio};
 
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 use rustix::fs::{Access, Mode, access};
-use rustix::process::{setsid, umask};
+use rustix::process::{DumpableBehavior, set_dumpable_behavior, setsid, umask};
 use rustix::thread::set_no_new_privs;
 use zeroize::Zeroizing;
 
@@ -47,6 +47,8 @@ fn become_user(who: &Become) -> io::Result<()> {
     setsid()?;
     set_no_new_privs(true)?;
     umask(Mode::from_raw_mode(0o077));
+    // What passes through here (passwords, keys) is for no other process of this user to read.
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     if Uid::effective().as_raw() != who.uid {
         let gid = Gid::from_raw(who.gid);
         let uid = Uid::from_raw(who.uid);
