@@ -54,7 +54,7 @@ fn pgseal_runs_as_anybody_in_a_clean_environment() {
     for account in accounts {
         let pgseal = Pgseal::new(&sandbox).by(&account).arg("--version");
         assert_eq!(Account::owner_of(&pgseal.work_dir()).uid(), account.uid(), "{}", account.name());
-        let ran = pgseal.limit(Duration::from_secs(10)).run().succeeded();
+        let ran = pgseal.limit(Duration::from_secs(10)).run().succeeded().says("pgseal ");
         assert_eq!(ran.stderr(), "");
     }
 }
@@ -67,7 +67,8 @@ fn pgseal_is_told_all_that_a_scenario_gives_it() {
     pgseal().args(["--version"]).start().wait(Duration::from_secs(10)).succeeded();
     let install = Install::of(15);
     let told = format!("--bindir {}", install.bin().display());
-    assert!(pgseal().bindir(&install).run().to_string().contains(&told));
+    let ran = pgseal().bindir(&install).run().ended(2).complains("--bindir");
+    assert!(ran.to_string().contains(&told), "{ran}");
     assert_eq!(shell("echo '{\"port\": 5432}'").wait(Duration::from_secs(10)).json()["port"], 5432);
 }
 

@@ -167,7 +167,7 @@ def main():
         "Written by `make bench`. Medians, with the fastest and slowest round in brackets; rounds are interleaved.",
         "",
         f"{time.strftime('%Y-%m-%d', time.gmtime())}, commit {say(['git', 'rev-parse', '--short', 'HEAD'])}, "
-        f"{say([BIN / 'postgres', '--version']).split('(')[1].rstrip(')').replace(')', '')}, "
+        f"PostgreSQL {say([BIN / 'postgres', '--version']).split()[2]}, "
         f"{os.cpu_count()} processors ({processor()}), {rounds} rounds, as {'root' if os.geteuid() == 0 else 'an ordinary user'}.",
         "",
         "| what | measured | promised |",

@@ -21,7 +21,7 @@ export PGSEAL_TEST_DEPTH PGSEAL_TEST_CACHE
 tests/provision/needs.sh $servers nossl
 
 # First the examples of the documentation: the closing line is to be that of the tests.
-cargo test --workspace --locked --quiet --doc
+cargo test --workspace --locked --doc
 if cargo nextest --version >/dev/null 2>&1; then
     cargo nextest run --workspace --locked --profile "$profile" "$@"
 else

@@ -15,6 +15,7 @@ use super::cluster::Cluster;
 use super::install::Install;
 use super::port::Port;
 use super::sandbox::Sandbox;
+use super::stray::stop_under;
 use super::template::fresh_cluster;
 
 /// How long a server may take to start or to stop.
@@ -158,10 +159,12 @@ impl Server {
         }
     }
 
-    /// Kills it with SIGKILL, as a power failure would; its `postmaster.pid` stays.
+    /// Kills it with SIGKILL, as a power failure would; its `postmaster.pid` stays. Returns when its children have ended,
+    /// too: while one lives, PostgreSQL does not start again.
     pub(crate) fn crash(&mut self) {
         if let Some(postmaster) = self.postmaster.take() {
             postmaster.stop(Signal::KILL);
+            stop_under(self.data());
         }
     }
 
