@@ -60,7 +60,7 @@ impl Conversation {
             if let Some(frame) = self.reader.take().map_err(garbled)? {
                 self.preamble += frame.body.len() + 5;
                 if self.preamble > MAX_PREAMBLE {
-                    return Err(WireError::Flood { step, bytes: self.preamble });
+                    return Err(WireError::Flood { step, limit: MAX_PREAMBLE });
                 }
                 let message = BackendMessage::decode(&frame).map_err(garbled)?;
                 return Ok((frame, message));

@@ -64,17 +64,12 @@ impl Route {
         if let Some(path) = self.socket_path() {
             return format!("connection to server on socket \"{}\" failed: ", path.display());
         }
-        let shown = match (self.host.is_empty(), self.hostaddr) {
-            (true, Some(address)) => address.to_string(),
-            _ => self.host.clone(),
-        };
-        let address = match peer {
-            Some(Peer::Tcp(address)) => Some(address.ip().to_string()),
-            _ => self.hostaddr.map(|address| address.to_string()),
-        };
         let port = self.port;
-        match address {
-            Some(address) if address != shown => {
+        // Whoever gives an address is told that address, whatever the host is called.
+        let shown = self.hostaddr.map_or_else(|| self.host.clone(), |address| address.to_string());
+        match peer {
+            Some(Peer::Tcp(address)) if address.ip().to_string() != shown => {
+                let address = address.ip();
                 format!("connection to server at \"{shown}\" ({address}), port {port} failed: ")
             }
             _ => format!("connection to server at \"{shown}\", port {port} failed: "),

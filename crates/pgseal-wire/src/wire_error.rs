@@ -51,15 +51,16 @@ pub enum WireError {
         /// The type byte of the message.
         tag: u8,
     },
-    /// More notices, or more bytes, than any server has reason to send at this step.
+    /// More notices and settings than any server has reason to send.
     #[error(
-        "the server sent {bytes} bytes of notices and settings in answer to {step} without coming to the point"
+        "the server sent more than {limit} bytes of notices and settings in answer to {step} without coming \
+         to the point"
     )]
     Flood {
         /// What was being waited for.
         step: Step,
-        /// Bytes received until then.
-        bytes: usize,
+        /// Bytes that would have been taken.
+        limit: usize,
     },
 }
 

@@ -9,6 +9,8 @@ mod frame;
 mod frontend;
 mod server_error;
 mod startup;
+#[cfg(test)]
+mod tests;
 
 pub use authentication::AuthenticationRequest;
 pub use backend::BackendMessage;

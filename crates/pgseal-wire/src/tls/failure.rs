@@ -110,8 +110,10 @@ impl HandshakeFailure {
     }
 }
 
-/// `NoCipherSuitesInCommon` as words: `no cipher suites in common`.
+/// `NoCipherSuitesInCommon` as words: `no cipher suites in common`; `MissingData("random")` as
+/// `missing data: random`.
 fn words(name: &str) -> String {
+    let (name, subject) = name.split_once('(').unwrap_or((name, ""));
     let mut text = String::new();
     let mut before = None;
     let mut letters = name.chars().peekable();
@@ -132,7 +134,8 @@ fn words(name: &str) -> String {
         }
         before = Some(letter);
     }
-    text
+    let subject = subject.trim_matches(['(', ')', '"']);
+    if subject.is_empty() { text } else { format!("{text}: {subject}") }
 }
 
 /// libpq's words for a root file that is not there, or is broken.
@@ -163,6 +166,6 @@ mod tests {
         assert_eq!(words("NoCipherSuitesInCommon"), "no cipher suites in common");
         assert_eq!(words("InvalidCcs"), "invalid ccs");
         assert_eq!(words("Tls12NotOffered"), "tls12 not offered");
-        assert_eq!(words("MissingData(\"u16\")"), "missing data(\"u16\")");
+        assert_eq!(words("MissingData(\"u16\")"), "missing data: u16");
     }
 }
