@@ -1,7 +1,6 @@
 //! The harness waits for nothing for ever, and a failure shows what the program had said.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::Command;
 use std::time::Duration;
 
 use crate::harness::{Account, Dice, Install, Pgseal, Port, Ran, Running, Sandbox, Signal};
@@ -30,8 +29,7 @@ fn a_program_that_leaves_its_output_open_in_the_background_is_caught() {
 
 #[test]
 fn a_signal_reaches_the_program_alone_or_with_its_children_as_ctrl_c_does() {
-    let children = "trap 'echo told; exit 7' INT; sleep 60";
-    let both = shell(&format!("echo up; {children}"));
+    let both = shell("trap 'echo told; exit 7' INT; sh -c 'echo up; exec sleep 60'");
     both.wait_until_it_says("up", Duration::from_secs(10));
     both.signal_group(Signal::INT);
     let ran: Ran = both.wait(Duration::from_secs(10)).ended(7).says("told");
@@ -94,7 +92,7 @@ fn a_port_is_nobody_elses_while_it_is_held() {
 }
 
 fn shell(script: &str) -> Running {
-    let mut command = Command::new("sh");
+    let mut command = Account::current().command("sh", "/nonexistent".as_ref());
     command.arg("-c").arg(script);
     Running::start(command, b"")
 }

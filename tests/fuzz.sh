@@ -18,10 +18,16 @@ seconds=${PGSEAL_FUZZ_SECONDS:-60}
 [ $# -gt 0 ] || set -- $(cargo +nightly fuzz list)
 for target in "$@"; do
     echo "fuzz: $target, $seconds s"
-    log=target/fuzz-$target.log
+    work=$PWD/target/fuzz/$target
+    log=$work/log
+    mkdir -p "$work/corpus" "$work/artifacts"
+    # What is found goes to the first directory; fuzz/seeds/TARGET is only read.
+    set -- "$work/corpus"
+    [ ! -d "fuzz/seeds/$target" ] || set -- "$@" "$PWD/fuzz/seeds/$target"
     rm -f "$log.failed"
     {
-        cargo +nightly fuzz run "$target" -- -max_total_time="$seconds" -print_final_stats=1 -verbosity=0 2>&1 ||
+        cargo +nightly fuzz run --target-dir target/fuzz/build "$target" "$@" -- -max_total_time="$seconds" \
+            -artifact_prefix="$work/artifacts/" -print_final_stats=1 -verbosity=0 2>&1 ||
             echo "$?" >"$log.failed"
     } | tee "$log"
     [ ! -e "$log.failed" ] || { echo "fuzz: $target failed; the lines above name the input" >&2 && exit 1; }

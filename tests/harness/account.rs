@@ -79,7 +79,7 @@ impl Account {
 
     /// A command that runs as this account, without supplementary groups, in a clean environment with its own `HOME`.
     pub(crate) fn command(&self, program: impl AsRef<OsStr>, home: &Path) -> Command {
-        let mut command = Command::new(program);
+        let mut command = default_signals(program.as_ref());
         command.env_clear().env("PATH", PATH).env("LANG", "C.UTF-8").env("HOME", home);
         if *self != Self::current() {
             assert!(
@@ -96,5 +96,22 @@ impl Account {
     pub(crate) fn own(&self, path: &Path) {
         chown(path, Some(self.uid), Some(self.gid))
             .unwrap_or_else(|e| panic!("could not give {} to uid {}: {e}", path.display(), self.uid));
+    }
+}
+
+/// A command on which Ctrl-C has its effect, also when we were started with it ignored, as shells start what they put
+/// into the background: an ignored signal stays ignored in all children.
+fn default_signals(program: &OsStr) -> Command {
+    let ignored = fs::read_to_string("/proc/self/status")
+        .ok()
+        .and_then(|status| status.lines().find_map(|line| line.strip_prefix("SigIgn:")).map(str::to_owned))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    // proc(5): signal n is bit n - 1; SIGINT is 2, SIGQUIT 3.
+    if ignored.is_some_and(|mask| mask & 0b110 != 0) {
+        let mut command = Command::new("env");
+        command.arg("--default-signal=INT,QUIT").arg(program);
+        command
+    } else {
+        Command::new(program)
     }
 }
