@@ -1,8 +1,14 @@
 //! PostgreSQL configuration as PostgreSQL reads it. Pure: no files, no sockets, no clock.
 #![warn(missing_docs)]
 
+pub mod auth;
 pub mod block;
+mod byte_string;
 pub mod conninfo;
+pub mod files;
+pub mod hba;
+pub mod regex;
 mod version;
 
+pub use byte_string::ByteString;
 pub use version::{PgVersion, UnknownVersion};
