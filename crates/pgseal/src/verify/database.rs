@@ -51,5 +51,5 @@ async fn administer(subject: &Subject) -> Result<Session> {
         password: subject.password.clone(),
     };
     let check = Check::ChainAndName(roots.clone());
-    log_in_at(&first, address, check, ChannelBinding::Require).await.map_err(|why| cannot(&why))
+    log_in_at(&first, address, check, ChannelBinding::Require).await.map_err(|none| cannot(none.why()))
 }

@@ -1,6 +1,6 @@
 //! What four of libpq's sslmodes do here: disable is refused, the others connect.
 
-use pgseal_wire::message::Replication;
+use pgseal_wire::message::{Replication, SqlState};
 use pgseal_wire::tls::{Check, TlsWish};
 use pgseal_wire::{ChannelBinding, Encryption, FirstAnswer, Roots, Session, SslMode, SslNegotiation, open};
 
@@ -73,13 +73,18 @@ async fn connects(
             Err(error) => Claim::fails(name, format!("TLS as wished, {version}"), error.to_string()),
         };
     }
-    match channel.ask(&subject.startup(Replication::No)).await {
-        Ok(FirstAnswer::Asked(request)) => {
+    match (channel.ask(&subject.startup(Replication::No)).await, session) {
+        (Ok(FirstAnswer::Asked(_)), Err(NoSession::NotGiven(why) | NoSession::Failed(why))) => {
+            Claim::cannot_tell(name, format!("TLS as wished, {version}, and no session: {why}"))
+        }
+        (Ok(FirstAnswer::Asked(request)), _) => {
             Claim::holds(name, format!("{version}, as far as the server's {request}; no login was tried"))
         }
-        Ok(FirstAnswer::Refused(error)) => {
+        (Ok(FirstAnswer::Refused(error)), _) if error.is(SqlState::INVALID_AUTHORIZATION) => {
             Claim::fails(name, format!("TLS as wished, {version}"), error.to_string())
         }
-        Err(error) => Claim::cannot_tell(name, error.to_string()),
+        // Full, or starting: nothing that pg_hba.conf said.
+        (Ok(FirstAnswer::Refused(error)), _) => Claim::cannot_tell(name, error.to_string()),
+        (Err(error), _) => Claim::cannot_tell(name, error.to_string()),
     }
 }

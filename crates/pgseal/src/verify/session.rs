@@ -12,19 +12,34 @@ use super::subject::{APPLICATION, Subject, Trusted};
 pub(super) enum NoSession {
     /// Nobody gave a password, or the server cannot be trusted with one.
     NotTried(String),
-    /// The attempt was made, and this came of it.
+    /// The server asks for something that cannot be bound to TLS, and that we do not give.
+    NotGiven(String),
+    /// The attempt was made, and this came of it: a wrong password, a full server.
     Failed(String),
 }
 
 impl NoSession {
     pub(super) fn why(&self) -> &str {
         match self {
-            Self::NotTried(why) | Self::Failed(why) => why,
+            Self::NotTried(why) | Self::NotGiven(why) | Self::Failed(why) => why,
         }
     }
 }
 
-/// Logs in with verify-full and channel binding required; the password goes to nobody else.
+impl From<LoginError> for NoSession {
+    fn from(error: LoginError) -> Self {
+        let why = error.to_string();
+        match error {
+            LoginError::Binding(_) | LoginError::CleartextNotAllowed | LoginError::Unsupported(_) => {
+                Self::NotGiven(why)
+            }
+            _ => Self::Failed(why),
+        }
+    }
+}
+
+/// Logs in with verify-full, bound to TLS where the server offers that; the password goes to nobody
+/// else, and never in clear.
 pub(super) async fn login(subject: &Subject, trusted: Option<Trusted>) -> Result<Session, NoSession> {
     let (Some(_), Ok(roots)) = (trusted, &subject.roots) else {
         return Err(NoSession::NotTried(
@@ -37,7 +52,7 @@ pub(super) async fn login(subject: &Subject, trusted: Option<Trusted>) -> Result
     let address = subject.addresses.first().copied();
     let address = address.ok_or_else(|| NoSession::NotTried("there is no address to log in at".into()))?;
     let check = Check::ChainAndName(roots.clone());
-    log_in_at(subject, address, check, ChannelBinding::Require).await.map_err(NoSession::Failed)
+    log_in_at(subject, address, check, ChannelBinding::Prefer).await
 }
 
 /// One login of the subject's user over TLS.
@@ -46,11 +61,12 @@ pub(super) async fn log_in_at(
     address: IpAddr,
     check: Check,
     channel_binding: ChannelBinding,
-) -> Result<Session, String> {
+) -> Result<Session, NoSession> {
     let wish = TlsWish::new(check, subject.host.clone());
     let encryption = Encryption::Tls { wish, negotiation: SslNegotiation::Postgres };
-    let channel = open(&subject.route(address), encryption).await.map_err(|error| error.to_string())?;
-    channel.login(&credentials(subject, channel_binding)).await.map_err(|error: LoginError| error.to_string())
+    let opened = open(&subject.route(address), encryption).await;
+    let channel = opened.map_err(|error| NoSession::Failed(error.to_string()))?;
+    Ok(channel.login(&credentials(subject, channel_binding)).await?)
 }
 
 pub(super) fn credentials(subject: &Subject, channel_binding: ChannelBinding) -> Credentials {
@@ -84,13 +100,13 @@ pub(super) async fn claims(session: &Result<Session, NoSession>, proof: &mut Pro
         }
         Err(none) => {
             proof.add(Claim::cannot_tell(ClaimName::SessionEncrypted, format!("no session: {}", none.why())));
+            let name = ClaimName::ChannelBinding;
             proof.add(match none {
-                NoSession::NotTried(why) => Claim::cannot_tell(ClaimName::ChannelBinding, why.clone()),
-                NoSession::Failed(why) => Claim::fails(
-                    ClaimName::ChannelBinding,
-                    "a login that requires SCRAM-SHA-256-PLUS",
-                    why.clone(),
-                ),
+                NoSession::NotTried(why) => Claim::cannot_tell(name, why.clone()),
+                NoSession::NotGiven(why) => {
+                    Claim::fails(name, "no SCRAM-SHA-256-PLUS is offered", why.clone())
+                }
+                NoSession::Failed(why) => Claim::cannot_tell(name, format!("no session: {why}")),
             });
         }
     }
