@@ -109,6 +109,11 @@ impl CertificateAuthority {
         own.into_iter().chain(&self.issuers)
     }
 
+    fn is_confined(&self) -> bool {
+        let mut all = self.issuers.iter().chain([&self.certificate]);
+        all.any(|one| one.extensions().name_constraints.is_some())
+    }
+
     /// The private key, unencrypted.
     pub fn key_pem(&self) -> &KeyPem {
         &self.key
@@ -124,8 +129,8 @@ impl CertificateAuthority {
     /// Version 3; `CA:FALSE` critical; key usage digitalSignature, for RSA also keyEncipherment;
     /// extended key usage serverAuth; subject and authority key identifiers; a random serial of 127
     /// bits; DNS and IP subject alternative names as asked, doubles left out. Without a subject the
-    /// first DNS name, else the first address, becomes the common name, for clients that look at
-    /// nothing else (libpq before 15 knows IP addresses only there).
+    /// first DNS name of at most 64 characters, else the first address, becomes the common name,
+    /// for clients that look at nothing else (libpq before 15 knows IP addresses only there).
     pub fn issue_server(&self, request: &LeafRequest) -> Result<IssuedCertificate, AuthorityError> {
         let end = self.issuers.iter().map(Certificate::not_after).min();
         let end = end.unwrap_or(self.certificate.not_after()).min(self.certificate.not_after());

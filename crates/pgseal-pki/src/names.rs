@@ -1,17 +1,16 @@
-//! Whether a certificate is for a host, by libpq's rules and by the strict rules of rustls.
+//! Whether a certificate is for a host, by libpq's rules (the strict ones of rustls are in
+//! [`crate::strict`]).
 //!
-//! libpq's rules are those of `fe-secure-common.c` and `fe-secure-openssl.c`, of PostgreSQL 14 and
+//! The rules are those of `fe-secure-common.c` and `fe-secure-openssl.c`, of PostgreSQL 14 and
 //! before or 15 and after. Knows names only; whether the certificate is trusted is decided in
 //! [`crate::chain`].
 
 mod address;
-mod strict;
 
 use std::fmt;
 
 use self::address::host_of;
 pub(crate) use self::address::{ip_text, is_ip_address};
-pub use self::strict::{StrictRefusal, strict_matches};
 use crate::certificate::Certificate;
 use crate::extensions::AltName;
 

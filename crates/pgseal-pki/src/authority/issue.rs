@@ -70,7 +70,7 @@ pub(super) fn server(
 ) -> Result<IssuedCertificate, AuthorityError> {
     let mut params = params(request.not_before, request.not_after)?;
     params.subject_alt_names = alt_names(&request.sans)?;
-    let subject = request.subject.clone().or_else(|| default_subject(&request.sans));
+    let subject = request.subject.clone().or_else(|| default_subject(&request.sans, authority.is_confined()));
     if let Some(subject) = subject {
         params.distinguished_name = subject.to_rcgen();
     }
@@ -102,6 +102,8 @@ fn params(
     not_after: OffsetDateTime,
 ) -> Result<CertificateParams, AuthorityError> {
     let mut params = CertificateParams::default();
+    // The encoder's own default is a name.
+    params.distinguished_name = rcgen::DistinguishedName::new();
     params.not_before = whole_second(not_before)?;
     params.not_after = whole_second(not_after)?;
     if params.not_after <= params.not_before {
@@ -144,10 +146,13 @@ fn alt_names(names: &[SubjectAltName]) -> Result<Vec<SanType>, AuthorityError> {
     if found.is_empty() { Err(AuthorityError::NoNames) } else { Ok(found) }
 }
 
-/// The first host name, else the first address; None where it is longer than a common name may be.
-fn default_subject(names: &[SubjectAltName]) -> Option<Subject> {
-    let host = names.iter().find(|name| matches!(name, SubjectAltName::Dns(_)));
-    Subject::common_name(&host.or(names.first())?.to_string())
+/// The first host name that a common name can hold (64 characters), else the first address; None
+/// where nothing fits. Below an authority with name constraints an address is left out: clients
+/// hold common names against the constraints on host names, and an address looks like one.
+fn default_subject(names: &[SubjectAltName], confined: bool) -> Option<Subject> {
+    let of_hosts = names.iter().filter(|name| matches!(name, SubjectAltName::Dns(_)));
+    let of_addresses = names.iter().filter(|name| matches!(name, SubjectAltName::Ip(_)) && !confined);
+    of_hosts.chain(of_addresses).find_map(|name| Subject::common_name(&name.to_string()))
 }
 
 fn issuer<'a>(

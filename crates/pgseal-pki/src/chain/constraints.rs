@@ -20,7 +20,7 @@ pub(super) fn check(path: &[&Certificate]) -> Result<(), ChainRefusal> {
         }
         let refuse = |fault| ChainRefusal::new(fault, depth, certificate);
         let mut names = None;
-        for authority in path.iter().skip(depth + 1) {
+        for authority in path.iter().skip(depth + 1).rev() {
             let Some(constraints) = &authority.extensions().name_constraints else {
                 continue;
             };
@@ -186,19 +186,14 @@ fn email_within(name: &[u8], base: &[u8]) -> Result<bool, ChainFault> {
     }
 }
 
-/// `nc_uri`: the host of the URI, or a domain that starts with a dot.
+/// `nc_uri`: the host of the URI, or a domain that starts with a dot. As in OpenSSL 3.0 a user name
+/// before the host is not taken off.
 fn uri_within(name: &[u8], base: &[u8]) -> Result<bool, ChainFault> {
     let broken = || ChainFault::UncheckableConstraint("a URI without scheme and host");
-    let start = name
-        .windows(3)
-        .position(|window| window == b"://")
-        .filter(|position| *position > 0)
-        .ok_or_else(broken)?;
-    let authority = name.get(start + 3..).unwrap_or_default();
-    let end = authority.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(authority.len());
-    let authority = authority.get(..end).unwrap_or_default();
-    let host = split_last(authority, b'@').map_or(authority, |(_, host)| host);
-    let host = split_last(host, b':').map_or(host, |(host, _)| host);
+    let colon = name.iter().position(|byte| *byte == b':').ok_or_else(broken)?;
+    let host = name.get(colon..).and_then(|rest| rest.strip_prefix(b"://")).ok_or_else(broken)?;
+    let end = [b':', b'/'].iter().find_map(|end| host.iter().position(|byte| byte == end));
+    let host = host.get(..end.unwrap_or(host.len())).unwrap_or_default();
     if host.is_empty() {
         return Err(broken());
     }
