@@ -1,6 +1,7 @@
 //! A connection to a server that has not been asked for anything yet.
 
 use std::fmt;
+use std::str::FromStr;
 
 use crate::closing;
 use crate::conversation::Conversation;
@@ -25,6 +26,39 @@ pub enum SslNegotiation {
     Postgres,
     /// With the `ClientHello` at once, and ALPN; PostgreSQL 17 and later.
     Direct,
+}
+
+impl SslNegotiation {
+    /// The word as libpq spells it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgres",
+            Self::Direct => "direct",
+        }
+    }
+}
+
+impl fmt::Display for SslNegotiation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A word that is neither. Its text is libpq's own.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("invalid sslnegotiation value: \"{}\"", .0.escape_debug())]
+pub struct InvalidSslNegotiation(pub String);
+
+impl FromStr for SslNegotiation {
+    type Err = InvalidSslNegotiation;
+
+    /// Case-sensitive, as libpq reads it.
+    fn from_str(word: &str) -> Result<Self, InvalidSslNegotiation> {
+        [Self::Postgres, Self::Direct]
+            .into_iter()
+            .find(|negotiation| negotiation.as_str() == word)
+            .ok_or_else(|| InvalidSslNegotiation(word.to_owned()))
+    }
 }
 
 /// What a connection is to be wrapped in.

@@ -18,7 +18,7 @@ mod stream;
 pub mod tls;
 mod wire_error;
 
-pub use channel::{AskError, Channel, Encryption, FirstAnswer, SslNegotiation, open};
+pub use channel::{AskError, Channel, Encryption, FirstAnswer, InvalidSslNegotiation, SslNegotiation, open};
 pub use connect::{
     Attempt, AttemptOutcome, AttemptStep, ConnectError, ConnectOptions, Connected, InvalidOptions, Reached,
     connect, reach,
@@ -28,7 +28,9 @@ pub use libpq::LibpqVersion;
 pub use message::{AuthenticationRequest, Replication, ServerError, SqlState, StartupParameters};
 pub use open_error::{OpenError, OpenProblem};
 pub use route::{DialError, Route};
-pub use session::{BindingProblem, ChannelBinding, Credentials, LoginError, LoginMethod, Session};
+pub use session::{
+    BindingProblem, ChannelBinding, Credentials, InvalidChannelBinding, LoginError, LoginMethod, Session,
+};
 pub use socket::Peer;
 pub use sslmode::{InvalidSslMode, SslMode};
 pub use tls::{

@@ -1,6 +1,7 @@
 //! Who wants in, and with what.
 
 use std::fmt;
+use std::str::FromStr;
 
 use zeroize::Zeroizing;
 
@@ -16,6 +17,43 @@ pub enum ChannelBinding {
     Prefer,
     /// SCRAM-SHA-256-PLUS or nothing: no one in the middle can pass that on.
     Require,
+}
+
+impl ChannelBinding {
+    /// All three.
+    pub const ALL: [Self; 3] = [Self::Disable, Self::Prefer, Self::Require];
+
+    /// The word as libpq spells it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Disable => "disable",
+            Self::Prefer => "prefer",
+            Self::Require => "require",
+        }
+    }
+}
+
+impl fmt::Display for ChannelBinding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A word that is none of the three. Its text is libpq's own.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("invalid channel_binding value: \"{}\"", .0.escape_debug())]
+pub struct InvalidChannelBinding(pub String);
+
+impl FromStr for ChannelBinding {
+    type Err = InvalidChannelBinding;
+
+    /// Case-sensitive, as libpq reads it.
+    fn from_str(word: &str) -> Result<Self, InvalidChannelBinding> {
+        Self::ALL
+            .into_iter()
+            .find(|binding| binding.as_str() == word)
+            .ok_or_else(|| InvalidChannelBinding(word.to_owned()))
+    }
 }
 
 /// Who wants in, and with what. Its Debug shows no password.

@@ -11,7 +11,7 @@ mod login;
 mod login_error;
 mod scram;
 
-pub use credentials::{ChannelBinding, Credentials};
+pub use credentials::{ChannelBinding, Credentials, InvalidChannelBinding};
 pub use established::{LoginMethod, Session};
 pub(crate) use login::{Manners, login};
 pub use login_error::{BindingProblem, LoginError};

@@ -1,15 +1,16 @@
 //! Mode by mode, root by root, server by server: the same outcome as psql, in the same words.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use pgseal_pki::KeyType;
 use pgseal_wire::{
-    ConnectError, ConnectOptions, LibpqVersion, RootFile, Route, Session, SslMode, TlsVersion, connect,
+    ChannelBinding, ConnectError, ConnectOptions, Credentials, Encryption, LibpqVersion, RootFile, Route,
+    Session, SslMode, TlsVersion, connect, open,
 };
 use zeroize::Zeroizing;
 
-use crate::certificates::{Identity, authority, good_leaf, leaf, root_file, version_one};
+use crate::certificates::{Identity, authority, good_leaf, leaf, root_file, self_signed, version_one};
 use crate::server::{PASSWORD, ROLE, Server, Setup, tester};
 
 /// How a connection ended. Refusals are compared by libpq's whole text.
@@ -27,21 +28,35 @@ struct Cell {
     route: Route,
     mode: SslMode,
     root: RootFile,
+    user: &'static str,
     password: &'static str,
+    dbname: &'static str,
+    channel_binding: ChannelBinding,
     min: Option<TlsVersion>,
     max: Option<TlsVersion>,
 }
 
 impl Cell {
     fn new(server: &Server, mode: SslMode, root: &RootFile) -> Self {
-        Self { route: server.route(), mode, root: root.clone(), password: PASSWORD, min: None, max: None }
+        Self {
+            route: server.route(),
+            mode,
+            root: root.clone(),
+            user: ROLE,
+            password: PASSWORD,
+            dbname: "postgres",
+            channel_binding: ChannelBinding::Prefer,
+            min: None,
+            max: None,
+        }
     }
 
     /// The string that psql is given.
     fn conninfo(&self) -> String {
         let mut words = vec![
             format!("port={}", self.route.port),
-            format!("user={ROLE} dbname=postgres gssencmode=disable sslmode={}", self.mode),
+            format!("user={} dbname={} gssencmode=disable", self.user, self.dbname),
+            format!("sslmode={} channel_binding={}", self.mode, self.channel_binding),
             format!("sslrootcert='{}'", self.root),
         ];
         if !self.route.host.is_empty() {
@@ -59,8 +74,8 @@ impl Cell {
         words.join(" ")
     }
 
-    fn by_psql(&self, psql: &Path, home: &Path) -> Outcome {
-        let done = Command::new(psql)
+    fn by_psql(&self, psql: &Psql, home: &Path) -> Outcome {
+        let done = Command::new(&psql.path)
             .args(["-X", "-w", "-A", "-t", "-c", OWN_ROW])
             .arg(self.conninfo())
             .env_clear()
@@ -80,13 +95,16 @@ impl Cell {
         }
     }
 
-    async fn by_us(&self) -> Outcome {
+    async fn by_us(&self, psql: &Psql) -> Outcome {
         let mut options = ConnectOptions::new(self.route.clone(), self.mode, self.root.clone());
-        options.libpq = LibpqVersion::new(15);
+        options.libpq = psql.version;
         options.min = self.min;
         options.max = self.max;
-        let mut who = tester();
-        who.password = Some(Zeroizing::new(self.password.to_owned()));
+        let who = Credentials {
+            password: Some(Zeroizing::new(self.password.to_owned())),
+            channel_binding: self.channel_binding,
+            ..Credentials::new(self.user, self.dbname)
+        };
         match connect(&options, &who).await {
             Ok(connected) => {
                 let outcome = seen_by_the_server(&connected.session).await;
@@ -108,13 +126,32 @@ async fn seen_by_the_server(session: &Session) -> Outcome {
     }
 }
 
+/// The psql that is compared with: Debian's, or the one named in `PGSEAL_TEST_PSQL`.
+struct Psql {
+    path: PathBuf,
+    version: LibpqVersion,
+}
+
+impl Psql {
+    fn find() -> Self {
+        let path = std::env::var_os("PGSEAL_TEST_PSQL")
+            .map_or_else(|| crate::server::bin().join("psql"), PathBuf::from);
+        let told = Command::new(&path).arg("--version").output().unwrap().stdout;
+        let told = String::from_utf8_lossy(&told).into_owned();
+        // "psql (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)"
+        let major = told.split_whitespace().nth(2).and_then(|number| number.split('.').next());
+        let major = major.and_then(|major| major.parse().ok());
+        Self { path, version: LibpqVersion::new(major.unwrap_or_else(|| panic!("no version in {told:?}"))) }
+    }
+}
+
 /// Runs all cells of one server and returns what differs.
 async fn differences(name: &str, cells: &[Cell], home: &Path) -> Vec<String> {
-    let psql = crate::server::bin().join("psql");
+    let psql = Psql::find();
     let mut found = Vec::new();
     for cell in cells {
         let theirs = cell.by_psql(&psql, home);
-        let ours = cell.by_us().await;
+        let ours = cell.by_us(&psql).await;
         if theirs != ours {
             found.push(format!("{name}: {}\n  psql: {theirs:?}\n  ours: {ours:?}", cell.conninfo()));
         }
@@ -142,8 +179,10 @@ async fn every_mode_with_every_root_ends_as_it_does_for_psql() {
     let expired = leaf(&ours, &["localhost"], KeyType::EcdsaP256, (-30, -1));
     let scram = |kind: &str| format!("{kind} all all all scram-sha-256");
 
-    let cases: [(&str, Setup, &RootFile); 7] = [
+    let cases: [(&str, Setup, &RootFile); 9] = [
         ("ssl off", Setup::without_tls(), &right),
+        ("ssl off, hostssl only", Setup::without_tls().hba(&scram("hostssl")), &right),
+        ("no line at all", Setup::tls(good()).hba("local all all trust"), &right),
         ("hostssl only", Setup::tls(good()).hba(&scram("hostssl")), &right),
         ("hostnossl only", Setup::tls(good()).hba(&scram("hostnossl")), &right),
         ("good", Setup::tls(good()), &right),
@@ -159,7 +198,7 @@ async fn every_mode_with_every_root_ends_as_it_does_for_psql() {
         count += cells.len();
         found.extend(differences(name, &cells, home.path()).await);
     }
-    assert_eq!(count, 126);
+    assert_eq!(count, 162);
     assert!(found.is_empty(), "{} of {count} cells differ from psql:\n{}", found.len(), found.join("\n"));
 }
 
@@ -202,6 +241,48 @@ async fn odd_hosts_roots_passwords_and_versions_end_as_they_do_for_psql() {
         cells.len(),
         found.join("\n")
     );
+}
+
+#[tokio::test]
+async fn every_method_with_every_channel_binding_ends_as_it_does_for_psql() {
+    let ours = authority("the right CA");
+    let home = tempfile::tempdir().unwrap();
+    let absent = RootFile::read(&home.path().join("no-such-root.crt"));
+    let hba = "host all old all md5\nhost all plain all password\nhost all free all trust\n\
+               hostssl all certified all cert\nhost all all all scram-sha-256";
+    let identities = [good_leaf(&ours, &["localhost"]), self_signed("-algorithm ed25519", "")];
+    let mut found = Vec::new();
+    for identity in identities {
+        let setup = Setup::tls(identity).hba(hba).set("ssl_ca_file = 'server-with-key.pem'");
+        let server = Server::start(&setup);
+        make_roles(&server).await;
+        let mut cells = Vec::new();
+        for mode in [SslMode::Disable, SslMode::Allow, SslMode::Prefer, SslMode::Require] {
+            for channel_binding in ChannelBinding::ALL {
+                let cell = || Cell { channel_binding, ..Cell::new(&server, mode, &absent) };
+                cells.push(cell());
+                for user in ["old", "plain", "free", "certified", "nobody"] {
+                    cells.push(Cell { user, ..cell() });
+                }
+                cells.push(Cell { dbname: "nowhere", ..cell() });
+                cells.push(Cell { password: "wrong", ..cell() });
+            }
+        }
+        found.extend(differences("methods", &cells, home.path()).await);
+    }
+    assert!(found.is_empty(), "{} cells differ from psql:\n{}", found.len(), found.join("\n"));
+}
+
+/// A role for each method, over the trusted Unix socket.
+async fn make_roles(server: &Server) {
+    let channel = open(&server.socket_route(), Encryption::Plaintext).await.unwrap();
+    let admin = channel.login(&tester()).await.unwrap();
+    let roles = format!(
+        "CREATE ROLE plain LOGIN PASSWORD '{PASSWORD}'; CREATE ROLE free LOGIN; CREATE ROLE certified LOGIN; \
+         SET password_encryption = md5; CREATE ROLE old LOGIN PASSWORD '{PASSWORD}'"
+    );
+    admin.client().batch_execute(&roles).await.unwrap();
+    admin.close().await;
 }
 
 #[tokio::test]
