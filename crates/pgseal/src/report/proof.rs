@@ -49,10 +49,12 @@ pub(crate) fn human(proof: &Proof, screen: Screen) -> String {
             Some(false) => Mark::HoldsNot,
             None => Mark::CannotTell,
         };
-        let mut said = claim.evidence.clone();
-        if let Some(reason) = &claim.reason {
-            said = if said.is_empty() { reason.clone() } else { format!("{said}: {reason}") };
-        }
+        let said = match &claim.reason {
+            Some(reason) if claim.evidence.is_empty() => reason.clone(),
+            Some(reason) => format!("{}: {reason}", claim.evidence),
+            // What holds is told in a line; JSON has all of it.
+            None => shortened(&claim.evidence, screen),
+        };
         text.push_str(&screen.line(mark, claim.name.title(), &for_terminal(&said)));
         text.push('\n');
     }
@@ -60,4 +62,15 @@ pub(crate) fn human(proof: &Proof, screen: Screen) -> String {
         text.push_str(&format!("    {:<24} left out: {}\n", name.title(), for_terminal(reason)));
     }
     text
+}
+
+/// As many characters of evidence as stand on a line beside its title.
+const EVIDENCE_COLUMNS: usize = 84;
+
+fn shortened(evidence: &str, screen: Screen) -> String {
+    if evidence.chars().count() <= EVIDENCE_COLUMNS {
+        return evidence.to_owned();
+    }
+    let kept: String = evidence.chars().take(EVIDENCE_COLUMNS - 3).collect();
+    format!("{} {}", kept.trim_end(), screen.ellipsis())
 }

@@ -57,6 +57,10 @@ impl Screen {
         format!("  {} {title:<24} {evidence}", self.mark(mark)).trim_end().to_owned()
     }
 
+    pub(crate) const fn ellipsis(self) -> &'static str {
+        if self.unicode { "…" } else { "..." }
+    }
+
     pub(crate) const fn dot(self) -> &'static str {
         if self.unicode { " · " } else { ", " }
     }
