@@ -1,4 +1,4 @@
-//! Keys, certificates and chains for PostgreSQL servers and their clients.
+#![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
 pub mod authority;

@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use x509_parser::asn1_rs::{Any, Tag};
 use x509_parser::oid_registry::{
     OID_EC_P256, OID_KEY_TYPE_DSA, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_NIST_EC_P521,
     OID_PKCS1_RSAENCRYPTION, OID_PKCS1_RSASSAPSS, OID_SIG_ED448, OID_SIG_ED25519,
@@ -113,7 +114,9 @@ fn kind_of(spki: &SubjectPublicKeyInfo<'_>) -> KeyKind {
         });
     }
     if *oid == OID_KEY_TYPE_EC_PUBLIC_KEY {
-        let curve = spki.algorithm.parameters.as_ref().map(x509_parser::asn1_rs::Any::as_oid);
+        // The parser's `as_oid` reads any element as an identifier.
+        let named = spki.algorithm.parameters.as_ref().filter(|found| found.tag() == Tag::Oid);
+        let curve = named.map(Any::as_oid);
         return match curve {
             Some(Ok(curve)) if curve == OID_EC_P256 => KeyKind::EcdsaP256,
             Some(Ok(curve)) if curve == OID_NIST_EC_P384 => KeyKind::EcdsaP384,

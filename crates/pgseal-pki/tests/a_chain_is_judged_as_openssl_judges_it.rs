@@ -497,3 +497,79 @@ fn weak_keys_and_signatures_are_refused_as_at_security_level_2() {
         assert!(refusal.to_string().contains("too weak"), "{refusal}");
     }
 }
+
+#[test]
+fn a_curve_that_is_spelled_out_is_refused_in_a_chain_only() {
+    let judge = Judge::new();
+    let file = |name: &str| judge.write(name, "").to_str().unwrap().to_owned();
+    let (ca_key, key, csr) = (file("ca.key"), file("x.key"), file("x.csr"));
+    let explicit = ["ecparam", "-genkey", "-name", "prime256v1", "-param_enc", "explicit", "-out", &key];
+    said(&openssl(&explicit, b""));
+    said(&openssl(&["ecparam", "-genkey", "-name", "prime256v1", "-out", &ca_key], b""));
+    let read = |pem: &str| pgseal_pki::read_bundle(pem.as_bytes()).unwrap().certificates.remove(0);
+    let self_signed = |key: &str| {
+        said(&openssl(&["req", "-x509", "-new", "-key", key, "-subj", "/CN=x", "-days", "9"], b""))
+    };
+    let ca = self_signed(&ca_key);
+    let ca_file = judge.write("ca.pem", &ca);
+    said(&openssl(&["req", "-new", "-key", &key, "-subj", "/CN=leaf", "-out", &csr], b""));
+    let sign =
+        ["x509", "-req", "-in", &csr, "-CA", ca_file.to_str().unwrap(), "-CAkey", &ca_key, "-days", "9"];
+    let leaf = read(&said(&openssl(&sign, b"")));
+    let trial = Trial { judge: &judge, at: now() + Duration::minutes(1) };
+    let refusal = trial.agree("explicit leaf", &leaf, &[], &[read(&ca)]).unwrap_err();
+    assert!(refusal.to_string().contains("spells out its elliptic curve"), "{refusal}");
+    let own = read(&self_signed(&key));
+    trial.agree("explicit, alone", &own, &[], std::slice::from_ref(&own)).unwrap();
+}
+
+#[test]
+fn the_order_of_a_chain_is_found_again_and_strangers_are_named() {
+    let keys = Keys::new();
+    let root = root().sign(&keys.root, &keys.root);
+    let middle = middle().sign(&keys.middle, &keys.root);
+    let twin =
+        Draft::new("middle", "root").with(basic_constraints(true, None)).sign(&keys.stranger, &keys.root);
+    let leaf = leaf().sign(&keys.leaf, &keys.middle);
+    let presented = [root.clone(), twin, leaf.clone(), middle.clone(), middle];
+    let order = pgseal_pki::chain::order_of(&leaf, &presented);
+    assert_eq!((order.issuers, order.strangers), (vec![3, 0], vec![1, 4]));
+    let order = pgseal_pki::chain::order_of(&root, &presented[2..3]);
+    assert_eq!((order.issuers, order.strangers), (vec![], vec![0]));
+}
+
+#[test]
+fn a_hundred_presented_certificates_are_looked_at_and_no_more() {
+    let keys = Keys::new();
+    let root = root().sign(&keys.root, &keys.root);
+    let mut draft = leaf();
+    draft.issuer = cn("ca 0");
+    let leaf = draft.sign(&keys.leaf, &keys.middle);
+    let chain: Vec<Certificate> = (0..100)
+        .map(|number| {
+            let issuer = if number == 99 { "root".to_owned() } else { format!("ca {}", number + 1) };
+            let signer = if number == 99 { &keys.root } else { &keys.middle };
+            Draft::new(&format!("ca {number}"), &issuer)
+                .with(basic_constraints(true, None))
+                .sign(&keys.middle, signer)
+        })
+        .collect();
+    let judge = Judge::new();
+    let trial = Trial { judge: &judge, at: now() };
+    let roots = std::slice::from_ref(&root);
+    let start = std::time::Instant::now();
+    trial.agree("99 issuers and a root", &draft_below(1, &keys), &chain[1..], roots).unwrap();
+    trial.agree("100 issuers and a root", &leaf, &chain, roots).unwrap();
+    let mut more = chain.clone();
+    more.push(root.clone());
+    let refusal =
+        pgseal_pki::verify_chain(&leaf, &more, roots, now(), pgseal_pki::Purpose::Server).unwrap_err();
+    assert!(refusal.to_string().contains("101 further certificates"), "{refusal}");
+    assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
+}
+
+fn draft_below(number: usize, keys: &Keys) -> Certificate {
+    let mut draft = leaf();
+    draft.issuer = cn(&format!("ca {number}"));
+    draft.sign(&keys.leaf, &keys.middle)
+}

@@ -129,7 +129,7 @@ fn a_leaf_says_what_the_design_promises() {
         ] {
             assert_eq!(extension(&text, name), expected);
         }
-        let authority_key = extension(&text, "X509v3 Authority Key").to_owned();
+        let authority_key = extension(&text, "X509v3 Authority Key");
         let own_key = extension(&text_of(authority.certificate()), "X509v3 Subject Key");
         assert_eq!(authority_key.split_once('|').unwrap().1, own_key.split_once('|').unwrap().1);
         assert_eq!(leaf.authority_key_id(), authority.certificate().subject_key_id());
