@@ -27,6 +27,8 @@ const PIDFILE_LIMIT: u64 = 8 << 10;
 /// The end of a log that is worth showing, in bytes.
 const LOG_LIMIT: u64 = 8 << 10;
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(4);
+/// How long the children of a killed postmaster may take to notice it, and its parent to reap it.
+const REMAINS_END_WITHIN: Duration = Duration::from_secs(10);
 
 enum Identity {
     Nothing,
@@ -95,6 +97,7 @@ fn works_in(pid: i32, data: &Path) -> io::Result<bool> {
 pub(crate) fn start(program: &Path, data: &Path, log: &Path, seconds: u64) -> io::Result<(Started, Vec<u8>)> {
     let mut said = OpenOptions::new().create(true).append(true).read(true).mode(0o600).open(log)?;
     let before = said.metadata()?.len();
+    wait_for_remains(data);
     let mut child = Command::new(program)
         .arg("-D")
         .arg(data)
@@ -122,6 +125,40 @@ pub(crate) fn start(program: &Path, data: &Path, log: &Path, seconds: u64) -> io
         }
         std::thread::sleep(LOOK_AGAIN_AFTER);
     }
+}
+
+/// Waits until nothing is left of a postmaster that was killed. For moments it is a zombie whose number
+/// PostgreSQL takes for a living server, and its children hold the shared memory; with either there it
+/// refuses to start. What does not end by itself is left to PostgreSQL to complain about.
+fn wait_for_remains(data: &Path) {
+    let deadline = Instant::now() + REMAINS_END_WITHIN;
+    while Instant::now() < deadline && something_remains(data) {
+        std::thread::sleep(LOOK_AGAIN_AFTER);
+    }
+}
+
+/// Always false after an orderly end: that removes postmaster.pid.
+fn something_remains(data: &Path) -> bool {
+    let Ok(text) = files::read(&data.join("postmaster.pid"), PIDFILE_LIMIT) else {
+        return false;
+    };
+    let named = pidfile::parse(&String::from_utf8_lossy(&text)).and_then(|file| i32::try_from(file.pid).ok());
+    named.is_some_and(|pid| is_zombie(pid, data)) || anybody_works_in(data)
+}
+
+/// A process of this user that has no working directory any more has ended and was not yet waited for.
+fn is_zombie(pid: i32, data: &Path) -> bool {
+    let has_none = works_in(pid, data).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+    has_none && Path::new(&format!("/proc/{pid}")).exists()
+}
+
+fn anybody_works_in(data: &Path) -> bool {
+    fs::read_dir("/proc").is_ok_and(|processes| {
+        processes
+            .flatten()
+            .filter_map(|process| process.file_name().to_str()?.parse().ok())
+            .any(|pid| works_in(pid, data).unwrap_or(false))
+    })
 }
 
 fn tail(log: &mut File, from: u64) -> io::Result<Vec<u8>> {
