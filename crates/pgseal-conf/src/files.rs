@@ -1,7 +1,7 @@
 //! The seam to wherever configuration files live: a disk, a container, a test. Knows how PostgreSQL names a file that
 //! another one mentions; refuses to open any itself.
 
-use crate::ByteString;
+use crate::{ByteString, PgVersion};
 
 /// The longest file that is read, in bytes: 1 GiB.
 pub const MAX_FILE_BYTES: usize = 1 << 30;
@@ -84,32 +84,34 @@ impl Files for std::collections::BTreeMap<ByteString, Vec<u8>> {
 
 /// The path that `location`, read in the file `from`, means (`AbsoluteConfigLocation`): itself if absolute, otherwise
 /// relative to the directory of `from`.
-pub(crate) fn locate(location: &[u8], from: &ByteString) -> ByteString {
+pub(crate) fn locate(location: &[u8], from: &ByteString, version: PgVersion) -> ByteString {
     if location.starts_with(b"/") {
         return location.into();
     }
     let directory = from.as_bytes().iter().rposition(|byte| *byte == b'/');
     let directory =
         directory.map_or(b"".as_slice(), |slash| from.as_bytes().get(..=slash).unwrap_or_default());
-    canonical(&[directory, location].concat()).into()
+    canonical(&[directory, location].concat(), version).into()
 }
 
 /// `join_path_components` and `canonicalize_path`.
-pub(crate) fn join(directory: &ByteString, name: &ByteString) -> ByteString {
-    canonical(&[directory.as_bytes(), b"/", name.as_bytes()].concat()).into()
+pub(crate) fn join(directory: &ByteString, name: &ByteString, version: PgVersion) -> ByteString {
+    canonical(&[directory.as_bytes(), b"/", name.as_bytes()].concat(), version).into()
 }
 
-/// The path without empty and `.` steps, `..` taken by name alone.
-fn canonical(path: &[u8]) -> Vec<u8> {
+/// The path without empty and `.` steps. From 15 `..` is taken by name alone; before, the file system is left to follow
+/// it, links and all.
+fn canonical(path: &[u8], version: PgVersion) -> Vec<u8> {
+    let by_name = version >= PgVersion::V15;
     let absolute = path.starts_with(b"/");
     let mut steps: Vec<&[u8]> = Vec::new();
     for step in path.split(|byte| *byte == b'/') {
         match step {
             b"" | b"." => {}
-            b".." if steps.last().is_some_and(|last| *last != b"..") => {
+            b".." if by_name && steps.last().is_some_and(|last| *last != b"..") => {
                 steps.pop();
             }
-            b".." if absolute => {}
+            b".." if by_name && absolute => {}
             _ => steps.push(step),
         }
     }
@@ -149,10 +151,11 @@ mod tests {
             ("../../../x", "/x"),
             ("", "/etc/pg"),
         ] {
-            assert_eq!(locate(location.as_bytes(), &from), expected, "{location}");
+            assert_eq!(locate(location.as_bytes(), &from, PgVersion::V15), expected, "{location}");
         }
-        assert_eq!(locate(b"x", &"pg_hba.conf".into()), "x");
-        assert_eq!(locate(b"", &"pg_hba.conf".into()), ".");
+        assert_eq!(locate(b"x", &"pg_hba.conf".into(), PgVersion::V15), "x");
+        assert_eq!(locate(b"", &"pg_hba.conf".into(), PgVersion::V15), ".");
+        assert_eq!(locate(b"./../x", &from, PgVersion::V14), "/etc/pg/../x");
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod conninfo;
 pub mod files;
 pub mod hba;
 pub mod regex;
+pub mod settings;
 mod version;
 
 pub use byte_string::ByteString;

@@ -172,7 +172,7 @@ impl Walk<'_> {
         words: &mut Vec<Word>,
         error: &mut Option<String>,
     ) {
-        let path = locate(name, self.path(from));
+        let path = locate(name, self.path(from), self.version);
         let index = match self.open(&path, depth) {
             Ok(index) => index,
             Err(Fault::Unread(fault)) => {
@@ -229,9 +229,11 @@ impl Walk<'_> {
     ) -> Option<String> {
         let from = self.path(record.file).clone();
         match directive {
-            Directive::Include => self.include_file(&locate(name.as_bytes(), &from), depth, records),
+            Directive::Include => {
+                self.include_file(&locate(name.as_bytes(), &from, self.version), depth, records)
+            }
             Directive::IncludeIfExists => {
-                let path = locate(name.as_bytes(), &from);
+                let path = locate(name.as_bytes(), &from, self.version);
                 match self.try_include(&path, depth, records) {
                     Err(Fault::Unopened(FileFault::NotFound)) => {
                         let remark = format!("skipping missing authentication file \"{path}\"");
@@ -246,14 +248,16 @@ impl Walk<'_> {
                 if name.as_bytes().iter().all(blank) {
                     return Some("empty configuration directory name".to_owned());
                 }
-                let directory = locate(name.as_bytes(), &from);
+                let directory = locate(name.as_bytes(), &from, self.version);
                 let names = match self.source.list(&directory) {
                     Ok(listed) => conf_files(listed),
                     Err(_) => return Some(format!("could not open directory \"{directory}\"")),
                 };
                 let errors: Vec<String> = names
                     .iter()
-                    .filter_map(|name| self.include_file(&join(&directory, name), depth, records))
+                    .filter_map(|name| {
+                        self.include_file(&join(&directory, name, self.version), depth, records)
+                    })
                     .collect();
                 (!errors.is_empty()).then(|| errors.join("\n"))
             }
