@@ -241,3 +241,33 @@ pub(crate) async fn first_answer(
         other => Err(WireError::OutOfPlace { step, tag: other.tag() }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_held_across_an_await_may_move_to_another_thread() {
+        fn movable<T: Send + 'static>() {}
+        fn future_is_movable<F: Future + Send>(_: impl FnOnce() -> F) {}
+        movable::<Channel>();
+        movable::<Session>();
+        movable::<OpenError>();
+        movable::<LoginError>();
+        future_is_movable(|| async {
+            let route = Route::new("localhost", 1);
+            let channel = open(&route, Encryption::Plaintext).await?;
+            let _ = channel.login(&Credentials::new("a", "b")).await;
+            Ok::<(), OpenError>(())
+        });
+    }
+
+    #[test]
+    fn words_that_are_none_are_refused_in_the_words_of_libpq() {
+        assert_eq!("direct".parse(), Ok(SslNegotiation::Direct));
+        let said = "requiredirect".parse::<SslNegotiation>().unwrap_err().to_string();
+        assert_eq!(said, "invalid sslnegotiation value: \"requiredirect\"");
+        let said = "Require".parse::<crate::ChannelBinding>().unwrap_err().to_string();
+        assert_eq!(said, "invalid channel_binding value: \"Require\"");
+    }
+}

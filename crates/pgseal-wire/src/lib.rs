@@ -1,4 +1,19 @@
-//! What a PostgreSQL server says on the wire.
+//! What a PostgreSQL server says on the wire: TLS negotiation, libpq-true connections.
+//!
+//! Knows how a conversation begins: `SSLRequest`, the TLS handshake, the startup packet,
+//! authentication; and what libpq makes of each answer. Refuses to know `pg_hba.conf`, files of a
+//! server, and what is done with an answer: every outcome is a plain value.
+//!
+//! - [`open`] a [`Channel`] on a [`Route`], in plaintext or with TLS as a [`TlsWish`] has it; look
+//!   at [`Channel::tls`], then [`Channel::ask`] what the server would want, without answering, or
+//!   [`Channel::login`].
+//! - [`connect`] as libpq would for an [`SslMode`], with every [`Attempt`] on record; [`reach`] as
+//!   far as one comes without a password.
+//!
+//! Everything that comes from a server is taken for hostile: lengths are bounded (64 KiB a message
+//! and 256 KiB in all before the session stands, 64 MiB a message afterwards), every await ends
+//! with the deadline of its route, and no text of a server is repeated without escapes for control
+//! characters. After the session stands, deadlines of queries are the caller's.
 #![warn(missing_docs)]
 
 mod channel;
@@ -35,7 +50,11 @@ pub use socket::Peer;
 pub use sslmode::{InvalidSslMode, SslMode};
 pub use tls::{
     Alert, ChainVerdict, Check, CipherSuite, EndPointBinding, HandshakeFailure, InvalidTlsVersion,
-    KeyExchangeGroup, NoBinding, Presented, RootFile, Roots, RootsError, TlsFacts, TlsVersion, TlsWish,
-    UnspeakableVersions,
+    KeyExchangeGroup, NoBinding, NoRoots, Presented, RootFile, Roots, RootsError, TlsFacts, TlsVersion,
+    TlsWish, UnspeakableVersions,
 };
 pub use wire_error::WireError;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -101,19 +101,23 @@ impl Route {
         Ok(peers)
     }
 
-    /// Opens a socket to the first place that takes one. Each gets its share of the time.
+    /// Opens a socket to the first place that takes one.
     pub(crate) async fn dial(&self, deadline: Deadline) -> Result<(Socket, Peer), DialError> {
-        let peers = self.peers(deadline).await?;
-        let mut refusals = Vec::new();
-        let count = peers.len();
-        for (nth, peer) in peers.into_iter().enumerate() {
-            match dial_one(&peer, deadline.share(count - nth)).await {
-                Ok(socket) => return Ok((socket, peer)),
-                Err(error) => refusals.push((peer, error)),
-            }
-        }
-        Err(DialError::Refused(refusals))
+        dial_in_turn(self.peers(deadline).await?, deadline).await
     }
+}
+
+/// Tries each place in turn; each gets its share of the time that is left.
+async fn dial_in_turn(peers: Vec<Peer>, deadline: Deadline) -> Result<(Socket, Peer), DialError> {
+    let mut refusals = Vec::new();
+    let count = peers.len();
+    for (nth, peer) in peers.into_iter().enumerate() {
+        match dial_one(&peer, deadline.share(count - nth)).await {
+            Ok(socket) => return Ok((socket, peer)),
+            Err(error) => refusals.push((peer, error)),
+        }
+    }
+    Err(DialError::Refused(refusals))
 }
 
 /// `localhost:5432`, `[::1]:5432`, or the path of the socket.
@@ -194,4 +198,76 @@ fn refusals(all: &[(Peer, WireError)]) -> String {
         })
         .collect();
     each.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    const SOON: Duration = Duration::from_millis(900);
+
+    async fn listening() -> (TcpListener, Peer) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let peer = Peer::Tcp(listener.local_addr().unwrap());
+        (listener, peer)
+    }
+
+    fn nobody() -> Peer {
+        Peer::Tcp(SocketAddr::from(([127, 0, 0, 1], 1)))
+    }
+
+    #[tokio::test]
+    async fn the_next_address_is_tried_when_one_refuses() {
+        let (_listener, peer) = listening().await;
+        let peers = vec![nobody(), Peer::Unix("/no/such/socket".into()), peer.clone()];
+        let (_, reached) = dial_in_turn(peers, Deadline::after(SOON)).await.unwrap();
+        assert_eq!(reached, peer);
+    }
+
+    #[tokio::test]
+    async fn all_refusals_are_told_in_the_order_of_trying() {
+        let peers = vec![nobody(), Peer::Unix("/no/such/socket".into())];
+        let error = dial_in_turn(peers, Deadline::after(SOON)).await.unwrap_err();
+        assert!(error.is_refused());
+        assert_eq!(
+            error.to_string(),
+            "127.0.0.1:1: Connection refused; /no/such/socket: No such file or directory"
+        );
+    }
+
+    #[tokio::test]
+    async fn no_address_takes_the_time_of_those_after_it() {
+        let deadline = Deadline::after(SOON);
+        assert!(deadline.share(3).left() <= SOON / 3);
+        assert!(deadline.share(1).left() <= SOON);
+        // A late address is late by its share, and says so by the whole.
+        let late = deadline.share(3).wait(Step::Dial, std::future::pending::<()>()).await;
+        assert_eq!(late.unwrap_err().to_string(), "no answer to the connection attempt within 0.9 s");
+        assert!(deadline.left() > SOON / 3);
+    }
+
+    #[test]
+    fn a_route_shows_as_it_is_written() {
+        let route = |host: &str| Route::new(host, 5432);
+        assert_eq!(route("localhost").to_string(), "localhost:5432");
+        assert_eq!(route("::1").to_string(), "[::1]:5432");
+        assert_eq!(route("/run/postgresql").to_string(), "/run/postgresql/.s.PGSQL.5432");
+        let by_address = Route { hostaddr: "::1".parse().ok(), ..route("") };
+        assert_eq!(by_address.to_string(), "[::1]:5432");
+        let address_wins = Route { hostaddr: "10.0.0.1".parse().ok(), ..route("/run") };
+        assert_eq!(address_wins.socket_path(), None);
+    }
+
+    #[test]
+    fn libpq_says_where_in_its_own_way() {
+        let at = |text: &str| Peer::Tcp(SocketAddr::new(text.parse().unwrap(), 5432));
+        let route = Route::new("db", 5432);
+        let named = route.libpq_prefix(Some(&at("10.0.0.1")));
+        assert_eq!(named, "connection to server at \"db\" (10.0.0.1), port 5432 failed: ");
+        let pinned = route.pinned_to(&at("10.0.0.2")).libpq_prefix(Some(&at("10.0.0.2")));
+        assert_eq!(pinned, "connection to server at \"10.0.0.2\", port 5432 failed: ");
+        let socket = Route::new("/tmp", 5432).libpq_prefix(None);
+        assert_eq!(socket, "connection to server on socket \"/tmp/.s.PGSQL.5432\" failed: ");
+    }
 }

@@ -73,10 +73,12 @@ impl ConnectOptions {
         if self.negotiation == SslNegotiation::Direct && self.sslmode.is_weak() {
             return Err(InvalidOptions::WeakWithDirect(self.sslmode));
         }
-        match (self.min, self.max) {
-            (Some(min), Some(max)) if min > max => Err(InvalidOptions::VersionRange),
-            _ => Ok(()),
+        // The lower end has a default, which counts.
+        let min = self.min.unwrap_or(TlsVersion::Tls1_2);
+        if self.max.is_some_and(|max| min > max) {
+            return Err(InvalidOptions::VersionRange);
         }
+        Ok(())
     }
 
     /// What is wished of TLS on this way.

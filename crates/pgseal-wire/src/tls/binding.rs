@@ -183,3 +183,61 @@ fn dotted(oid: &[u8]) -> String {
     let texts: Vec<_> = arcs.iter().take(16).map(u32::to_string).collect();
     texts.join(".")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn of(algorithm: &[u8]) -> Result<&'static str, String> {
+        Hash::of_signature(algorithm).map(Hash::name).map_err(|error| error.to_string())
+    }
+
+    fn oid(content: &[u8]) -> Vec<u8> {
+        [&[0x06, u8::try_from(content.len()).unwrap()][..], content].concat()
+    }
+
+    #[test]
+    fn weak_hashes_stand_as_sha_256_and_strong_ones_as_themselves() {
+        for (content, hash) in SIGNATURES {
+            assert_eq!(of(&oid(content)), Ok(hash.name()));
+        }
+        // md5WithRSAEncryption, with its NULL parameters.
+        let md5 = [oid(b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x04"), vec![5, 0]].concat();
+        assert_eq!(of(&md5), Ok("SHA-256"));
+    }
+
+    #[test]
+    fn rsa_pss_is_bound_by_the_hash_of_its_parameters() {
+        let pss = |parameters: &[u8]| of(&[&oid(RSASSA_PSS), parameters].concat());
+        // No parameters, and no hash among them, mean SHA-1.
+        assert_eq!(pss(&[]), Ok("SHA-256"));
+        assert_eq!(pss(&[0x30, 0]), Ok("SHA-256"));
+        for (content, hash) in HASHES {
+            let algorithm = [&[0x30, u8::try_from(content.len() + 2).unwrap()][..], &oid(content)].concat();
+            let tagged = [&[0xa0, u8::try_from(algorithm.len()).unwrap()][..], &algorithm].concat();
+            let parameters = [&[0x30, u8::try_from(tagged.len()).unwrap()][..], &tagged].concat();
+            assert_eq!(pss(&parameters), Ok(hash.name()));
+        }
+    }
+
+    #[test]
+    fn what_has_no_hash_says_so() {
+        assert_eq!(
+            of(&oid(ED25519)),
+            Err("the certificate is signed with Ed25519, which has no hash for tls-server-end-point".into())
+        );
+        let unknown = of(&oid(b"\x60\x86\x48\x01\x65\x03\x04\x03\x11")).unwrap_err();
+        assert!(unknown.contains("2.16.840.1.101.3.4.3.17"), "{unknown}");
+        assert!(of(&[]).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_algorithm_makes_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+            let _ = of(&bytes);
+            let _ = of(&[&oid(RSASSA_PSS), bytes.as_slice()].concat());
+            let _ = of(&oid(&bytes));
+        }
+    }
+}

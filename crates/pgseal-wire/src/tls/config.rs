@@ -53,7 +53,7 @@ fn trusted(check: &Check) -> Result<Option<Roots>, HandshakeFailure> {
     match check {
         Check::None => Ok(None),
         Check::Chain(roots) | Check::ChainAndName(roots) => Ok(Some(roots.clone())),
-        Check::Unable(file) => Err(HandshakeFailure::Roots(file.clone())),
+        Check::Unable(none) => Err(HandshakeFailure::Roots(none.clone())),
     }
 }
 

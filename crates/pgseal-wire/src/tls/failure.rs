@@ -5,7 +5,7 @@ use std::io;
 use pgseal_pki::{ChainRefusal, NameRefusal};
 
 use super::alert::Alert;
-use super::roots::RootFile;
+use super::roots::NoRoots;
 use super::verifier::Seen;
 use super::wish::UnspeakableVersions;
 use crate::deadline::Step;
@@ -19,8 +19,8 @@ pub enum HandshakeFailure {
     #[error(transparent)]
     Versions(#[from] UnspeakableVersions),
     /// The roots that were to be used cannot be had.
-    #[error("{}", roots_text(.0, LibpqVersion::NEWEST))]
-    Roots(RootFile),
+    #[error("{0}")]
+    Roots(NoRoots),
     /// The server broke off with an alert.
     #[error("the server ended the TLS handshake with the alert {0}")]
     Alert(Alert),
@@ -66,7 +66,7 @@ impl HandshakeFailure {
             Self::Alert(alert) => format!("SSL error: {}", alert.openssl_text()?),
             Self::Name(name) => name.to_string(),
             Self::NoAlpn => self.to_string(),
-            Self::Roots(file) => roots_text(file, libpq),
+            Self::Roots(none) => none.libpq_text(libpq),
             Self::Versions(UnspeakableVersions::Reversed { .. }) => {
                 "invalid SSL protocol version range".to_owned()
             }
@@ -136,25 +136,6 @@ fn words(name: &str) -> String {
     }
     let subject = subject.trim_matches(['(', ')', '"']);
     if subject.is_empty() { text } else { format!("{text}: {subject}") }
-}
-
-/// libpq's words for a root file that is not there, or is broken.
-fn roots_text(file: &RootFile, libpq: LibpqVersion) -> String {
-    match file {
-        RootFile::Unusable(error) => error.to_string(),
-        RootFile::Absent { path } => {
-            let or_system = if libpq.knows_system_roots() {
-                ", use the system's trusted roots with sslrootcert=system,"
-            } else {
-                ""
-            };
-            format!(
-                "root certificate file \"{path}\" does not exist\nEither provide the file{or_system} \
-                 or change sslmode to disable server certificate verification."
-            )
-        }
-        RootFile::Loaded(roots) => format!("the roots of {} were not used", roots.described_as()),
-    }
 }
 
 #[cfg(test)]

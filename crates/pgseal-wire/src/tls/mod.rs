@@ -23,6 +23,6 @@ pub use failure::HandshakeFailure;
 pub use handshake::Presented;
 pub(crate) use handshake::{SecureStream, handshake};
 pub use names::{CipherSuite, KeyExchangeGroup};
-pub use roots::{RootFile, Roots, RootsError};
+pub use roots::{NoRoots, RootFile, Roots, RootsError};
 pub use version::{InvalidTlsVersion, TlsVersion};
 pub use wish::{Check, TlsWish, UnspeakableVersions};

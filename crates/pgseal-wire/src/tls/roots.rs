@@ -8,6 +8,8 @@ use pgseal_pki::Certificate;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
+use crate::libpq::LibpqVersion;
+
 /// A root file larger than this is no root file (the whole of Mozilla's store is 0.2 MiB).
 const MAX_ROOT_FILE: u64 = 8 * 1024 * 1024;
 
@@ -86,6 +88,48 @@ pub struct RootsError {
     pub problem: String,
 }
 
+/// Roots that were wanted and are not to be had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoRoots {
+    /// There is no such file.
+    Absent {
+        /// The path that was looked at.
+        path: String,
+    },
+    /// It is there and cannot be used.
+    Unusable(RootsError),
+}
+
+impl NoRoots {
+    /// libpq's words for it (`initialize_SSL`, fe-secure-openssl.c).
+    pub fn libpq_text(&self, libpq: LibpqVersion) -> String {
+        match self {
+            Self::Unusable(error) => error.to_string(),
+            Self::Absent { path } => {
+                let or_system = if libpq.knows_system_roots() {
+                    ", use the system's trusted roots with sslrootcert=system,"
+                } else {
+                    ""
+                };
+                format!(
+                    "root certificate file \"{path}\" does not exist\nEither provide the file{or_system} \
+                     or change sslmode to disable server certificate verification."
+                )
+            }
+        }
+    }
+}
+
+/// The first line of libpq's text.
+impl fmt::Display for NoRoots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unusable(error) => write!(f, "{error}"),
+            Self::Absent { path } => write!(f, "root certificate file \"{path}\" does not exist"),
+        }
+    }
+}
+
 /// `sslrootcert` as libpq finds it.
 #[derive(Debug, Clone)]
 pub enum RootFile {
@@ -110,13 +154,17 @@ impl RootFile {
     /// libpq's `stat()` (`initialize_SSL`, fe-secure-openssl.c).
     pub fn read(path: &Path) -> Self {
         let shown = path.display().to_string();
-        if std::fs::metadata(path).is_err() {
+        let Ok(metadata) = std::fs::metadata(path) else {
             return Self::Absent { path: shown };
+        };
+        let unusable = |problem: String| Self::Unusable(RootsError { described_as: shown.clone(), problem });
+        if !metadata.is_file() {
+            // Opening or reading a pipe could take for ever.
+            return unusable("it is no regular file".to_owned());
         }
         let mut pem = Vec::new();
         let read =
             std::fs::File::open(path).and_then(|file| file.take(MAX_ROOT_FILE + 1).read_to_end(&mut pem));
-        let unusable = |problem: String| Self::Unusable(RootsError { described_as: shown.clone(), problem });
         match read {
             Err(error) => unusable(crate::wire_error::system_text(&error)),
             Ok(_) if pem.len() as u64 > MAX_ROOT_FILE => {

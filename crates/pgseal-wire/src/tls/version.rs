@@ -49,3 +49,19 @@ impl FromStr for TlsVersion {
             .ok_or_else(|| InvalidTlsVersion(word.to_owned()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_read_in_any_case_and_show_as_postgresql_writes_them() {
+        assert_eq!("tlsv1.3".parse(), Ok(TlsVersion::Tls1_3));
+        assert_eq!("TLSv1".parse(), Ok(TlsVersion::Tls1_0));
+        assert_eq!(TlsVersion::Tls1_2.to_string(), "TLSv1.2");
+        assert_eq!(
+            "TLSv1.4".parse::<TlsVersion>().unwrap_err().to_string(),
+            "invalid TLS version \"TLSv1.4\": TLSv1, TLSv1.1, TLSv1.2 and TLSv1.3 exist"
+        );
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::roots::{RootFile, Roots};
+use super::roots::{NoRoots, RootFile, Roots};
 use super::version::TlsVersion;
 use crate::sslmode::SslMode;
 
@@ -17,7 +17,7 @@ pub enum Check {
     ChainAndName(Roots),
     /// It was to be judged and cannot be. The server is still asked for TLS first, since libpq
     /// complains of a server without TLS before it complains of its roots.
-    Unable(RootFile),
+    Unable(NoRoots),
 }
 
 impl Check {
@@ -27,7 +27,8 @@ impl Check {
             (RootFile::Loaded(roots), SslMode::VerifyFull) => Self::ChainAndName(roots.clone()),
             (RootFile::Loaded(roots), _) => Self::Chain(roots.clone()),
             (RootFile::Absent { .. }, mode) if mode < SslMode::VerifyCa => Self::None,
-            (RootFile::Absent { .. } | RootFile::Unusable(_), _) => Self::Unable(roots.clone()),
+            (RootFile::Absent { path }, _) => Self::Unable(NoRoots::Absent { path: path.clone() }),
+            (RootFile::Unusable(error), _) => Self::Unable(NoRoots::Unusable(error.clone())),
         }
     }
 }
@@ -110,4 +111,51 @@ pub enum UnspeakableVersions {
         /// The upper end asked for.
         max: TlsVersion,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn between(min: Option<TlsVersion>, max: Option<TlsVersion>) -> Result<(TlsVersion, TlsVersion), String> {
+        let wish = TlsWish { min, max, ..TlsWish::new(Check::None, "localhost") };
+        wish.versions().map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_range_is_cut_to_what_rustls_speaks() {
+        use TlsVersion::{Tls1_0, Tls1_1, Tls1_2, Tls1_3};
+        assert_eq!(between(None, None), Ok((Tls1_2, Tls1_3)));
+        assert_eq!(between(Some(Tls1_0), None), Ok((Tls1_2, Tls1_3)));
+        assert_eq!(between(None, Some(Tls1_2)), Ok((Tls1_2, Tls1_2)));
+        assert_eq!(
+            between(Some(Tls1_1), Some(Tls1_1)).unwrap_err(),
+            "nothing between TLSv1.1 and TLSv1.1 can be tried: TLS 1.2 is the oldest version spoken here"
+        );
+        // libpq's lower end is TLSv1.2 when nothing is said.
+        assert!(between(None, Some(Tls1_1)).unwrap_err().starts_with("invalid SSL protocol version range"));
+    }
+
+    #[test]
+    fn addresses_and_odd_names_are_not_sent_as_sni() {
+        let sent = |name: &str| TlsWish::new(Check::None, name).sni_name().is_some();
+        assert!(sent("db.example.org"));
+        assert!(sent("localhost"));
+        for name in ["", "127.0.0.1", "::1", "not a name", "a..b"] {
+            assert!(!sent(name), "{name:?}");
+        }
+        let silent = TlsWish { sni: false, ..TlsWish::new(Check::None, "db.example.org") };
+        assert!(silent.sni_name().is_none());
+    }
+
+    #[test]
+    fn a_root_file_makes_every_mode_verify_and_its_absence_only_the_strong_ones_refuse() {
+        let absent = RootFile::Absent { path: "/no".into() };
+        for mode in SslMode::ALL {
+            let unable = matches!(Check::of(mode, &absent), Check::Unable(_));
+            assert_eq!(unable, mode >= SslMode::VerifyCa, "{mode}");
+        }
+        let broken = RootFile::read(std::path::Path::new("/"));
+        assert!(matches!(Check::of(SslMode::Prefer, &broken), Check::Unable(NoRoots::Unusable(_))));
+    }
 }

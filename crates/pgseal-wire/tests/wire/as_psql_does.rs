@@ -5,8 +5,8 @@ use std::process::Command;
 
 use pgseal_pki::KeyType;
 use pgseal_wire::{
-    ChannelBinding, ConnectError, ConnectOptions, Credentials, Encryption, LibpqVersion, RootFile, Route,
-    Session, SslMode, TlsVersion, connect, open,
+    Attempt, AttemptStep, ChannelBinding, ConnectError, ConnectOptions, Credentials, Encryption,
+    LibpqVersion, RootFile, Route, Session, SslMode, StartupParameters, TlsVersion, connect, open, reach,
 };
 use zeroize::Zeroizing;
 
@@ -95,11 +95,16 @@ impl Cell {
         }
     }
 
-    async fn by_us(&self, psql: &Psql) -> Outcome {
+    fn options(&self, psql: &Psql) -> ConnectOptions {
         let mut options = ConnectOptions::new(self.route.clone(), self.mode, self.root.clone());
         options.libpq = psql.version;
         options.min = self.min;
         options.max = self.max;
+        options
+    }
+
+    async fn by_us(&self, psql: &Psql) -> Outcome {
+        let options = self.options(psql);
         let who = Credentials {
             password: Some(Zeroizing::new(self.password.to_owned())),
             channel_binding: self.channel_binding,
@@ -113,9 +118,51 @@ impl Cell {
                 connected.session.close().await;
                 outcome
             }
+            Err(error) => {
+                let text = error.to_string();
+                let step = error.attempts().last().and_then(Attempt::failed_at);
+                assert_eq!(
+                    step,
+                    step_told_by(&text),
+                    "the step on record is not the one in the text: {text}"
+                );
+                Outcome::Refused(text)
+            }
+        }
+    }
+
+    /// How far one comes without a password: the same way, up to where it would be asked for.
+    async fn without_a_password(&self, psql: &Psql) -> Outcome {
+        let who = StartupParameters::new(self.user, self.dbname);
+        match reach(&self.options(psql), &who).await {
+            Ok(reached) if reached.tls.is_some() => Outcome::Tls,
+            Ok(_) => Outcome::Plaintext,
             Err(error) => Outcome::Refused(error.to_string()),
         }
     }
+}
+
+/// The step that libpq's text tells of, in its last attempt.
+fn step_told_by(text: &str) -> Option<AttemptStep> {
+    let last = text.rfind("connection to server ").map(|at| &text[at..])?;
+    let tells = |words: &[&str]| words.iter().any(|word| last.contains(word));
+    Some(if tells(&["Connection refused"]) {
+        AttemptStep::Dial
+    } else if tells(&["server does not support SSL"]) {
+        AttemptStep::SslRequest
+    } else if tells(&["root certificate file"]) {
+        AttemptStep::Roots
+    } else if tells(&["certificate verify failed"]) {
+        AttemptStep::Chain
+    } else if tells(&["does not match host name", "host name must be specified"]) {
+        AttemptStep::Name
+    } else if tells(&["SSL error: "]) {
+        AttemptStep::Handshake
+    } else if tells(&["pg_hba.conf", "connection requires a valid client certificate"]) {
+        AttemptStep::Startup
+    } else {
+        AttemptStep::Login
+    })
 }
 
 async fn seen_by_the_server(session: &Session) -> Outcome {
@@ -152,6 +199,15 @@ async fn differences(name: &str, cells: &[Cell], home: &Path) -> Vec<String> {
     for cell in cells {
         let theirs = cell.by_psql(&psql, home);
         let ours = cell.by_us(&psql).await;
+        let unasked = cell.without_a_password(&psql).await;
+        // Where a password decides, nothing is to be learnt without one.
+        let a_password_decided = matches!(&ours, Outcome::Refused(text)
+        if text.split("connection to server ").skip(1).any(|attempt| {
+            step_told_by(&format!("connection to server {attempt}")) == Some(AttemptStep::Login)
+        }));
+        if unasked != ours && !a_password_decided {
+            found.push(format!("{name}: {}\n  login: {ours:?}\n  reach: {unasked:?}", cell.conninfo()));
+        }
         if theirs != ours {
             found.push(format!("{name}: {}\n  psql: {theirs:?}\n  ours: {ours:?}", cell.conninfo()));
         }
@@ -232,6 +288,7 @@ async fn odd_hosts_roots_passwords_and_versions_end_as_they_do_for_psql() {
         cells.push(Cell { min: tls13, ..cell(mode, &absent) });
         cells.push(Cell { max: Some(TlsVersion::Tls1_2), ..cell(mode, &absent) });
         cells.push(Cell { min: tls13, max: Some(TlsVersion::Tls1_2), ..cell(mode, &absent) });
+        cells.push(Cell { max: Some(TlsVersion::Tls1_1), ..cell(mode, &absent) });
     }
     let found = differences("odd", &cells, home.path()).await;
     assert!(
