@@ -10,6 +10,9 @@ use crate::failure::{Failure, Result};
 use crate::privilege::files::{self, Kind};
 use crate::privilege::user::{SystemUser, effective_uid};
 
+/// What the mark of an unfinished folder says. A file of that name that says anything else is not ours.
+pub(crate) const UNFINISHED: &[u8] = b"pgseal up was cut off; the next one starts anew\n";
+
 #[derive(Debug)]
 pub(crate) enum State {
     Absent,
@@ -66,7 +69,7 @@ pub(crate) fn observe(folder: &Folder) -> Result<State> {
     }
     let entries = entries(root)?;
     let has = |path: PathBuf| entries.contains(&path);
-    if has(folder.unfinished()) {
+    if has(folder.unfinished()) && marked_by_us(folder, &entries) {
         Ok(State::Unfinished)
     } else if has(folder.settings()) {
         Ok(State::Made(Box::new(Settings::read(folder)?)))
@@ -77,6 +80,12 @@ pub(crate) fn observe(folder: &Folder) -> Result<State> {
     } else {
         Ok(State::Empty)
     }
+}
+
+/// Whether the mark is the one that `up` puts there; one that was itself cut off lies alone.
+fn marked_by_us(folder: &Folder, entries: &[PathBuf]) -> bool {
+    files::read(&folder.unfinished(), 1 << 10)
+        .is_ok_and(|text| *text == UNFINISHED || (UNFINISHED.starts_with(&text) && entries.len() == 1))
 }
 
 fn entries(root: &Path) -> Result<Vec<PathBuf>> {

@@ -7,14 +7,17 @@ use std::path::Path;
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
 
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Access, Mode, access};
-use rustix::process::{DumpableBehavior, set_dumpable_behavior, setsid, umask};
+use rustix::process::{
+    DumpableBehavior, Signal, kill_current_process_group, set_dumpable_behavior, setsid, umask,
+};
 use rustix::thread::set_no_new_privs;
 use zeroize::Zeroizing;
 
 use super::files;
 use super::message::{Become, Reply, Request, Trouble, receive, send};
-use crate::server::postmaster;
+use crate::server::{postmaster, stragglers};
 
 /// The end of what a program printed that is worth showing, in bytes.
 const OUTPUT_LIMIT: usize = 512 << 10;
@@ -32,6 +35,7 @@ pub(crate) fn main() -> ExitCode {
     if send(&mut output, &greeting, &[]).is_err() || failed {
         return ExitCode::from(1);
     }
+    end_with_the_caller();
     while let Ok(Some((request, payload))) = receive::<Request>(&mut input) {
         let (reply, bytes) = answer(&request, &payload)
             .unwrap_or_else(|error| (Reply::Failed(error.into()), Zeroizing::default()));
@@ -62,6 +66,18 @@ fn become_user(who: &Become) -> io::Result<()> {
     Ok(())
 }
 
+/// Once the caller is gone, what runs here (initdb, say) is ended too: nobody would hear the answer, and
+/// the next command would find it still writing. A server has a group of its own and stays.
+fn end_with_the_caller() {
+    std::thread::spawn(|| {
+        let stdin = io::stdin();
+        // No event is asked for, so poll(2) tells of the other end's closing alone.
+        let mut ends = [PollFd::new(&stdin, PollFlags::empty())];
+        while poll(&mut ends, None) == Err(rustix::io::Errno::INTR) {}
+        let _ = kill_current_process_group(Signal::KILL);
+    });
+}
+
 type Answer = io::Result<(Reply, Zeroizing<Vec<u8>>)>;
 
 fn answer(request: &Request, payload: &[u8]) -> Answer {
@@ -80,6 +96,9 @@ fn answer(request: &Request, payload: &[u8]) -> Answer {
         }
         Request::FindServer { data } => plain(Reply::Server(postmaster::find(data)?)),
         Request::StopServer { data, seconds } => plain(Reply::Stopped(postmaster::stop(data, *seconds)?)),
+        Request::WaitUntilLeft { data, seconds } => {
+            plain(Reply::AtWork(stragglers::wait_until_left(data, *seconds)?))
+        }
     }
 }
 

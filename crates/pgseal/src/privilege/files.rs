@@ -111,6 +111,11 @@ pub(crate) fn replace(path: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
     renamed
 }
 
+/// Removes a file, on disk when this returns.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    fs::remove_file(path).and_then(|()| sync_folder_of(path))
+}
+
 /// Makes one folder with this mode; one that is there already is an error.
 pub(crate) fn make_folder(path: &Path, mode: u32) -> io::Result<()> {
     fs::DirBuilder::new().mode(mode).create(path)?;

@@ -70,6 +70,11 @@ pub(crate) enum Request {
         data: PathBuf,
         seconds: u64,
     },
+    /// Until no program of PostgreSQL that this user runs works in the data directory.
+    WaitUntilLeft {
+        data: PathBuf,
+        seconds: u64,
+    },
 }
 
 /// What came of it.
@@ -89,6 +94,8 @@ pub(crate) enum Reply {
     Started(Started),
     Server(Found),
     Stopped(StopOutcome),
+    /// Who still works there, as `initdb (pid 4242)`.
+    AtWork(Option<String>),
     Failed(Trouble),
 }
 

@@ -6,4 +6,5 @@ pub(crate) mod pidfile;
 pub(crate) mod port;
 pub(crate) mod postmaster;
 pub(crate) mod said;
+pub(crate) mod stragglers;
 pub(crate) mod version;

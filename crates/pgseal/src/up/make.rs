@@ -1,7 +1,6 @@
 //! The plan carried out, byte by byte: the folder, the authority, initdb, the configuration. Nothing
 //! here starts a server; when it returns, one can be started that speaks only TLS.
 
-use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, fchown};
 use std::path::{Path, PathBuf};
@@ -11,10 +10,11 @@ use pgseal_pki::{CertificateAuthority, server_with_key_pem};
 
 use super::observe::UpFacts;
 use super::plan::UpPlan;
-use super::undo::Undo;
 use super::wish::Wish;
 use crate::failure::{Failure, Result};
 use crate::folder::layout::Folder;
+use crate::folder::lock::Lock;
+use crate::folder::state::{self, State};
 use crate::folder::{client_files, configuration};
 use crate::privilege::delegate::Delegate;
 use crate::privilege::files;
@@ -49,21 +49,38 @@ pub(crate) async fn make(
     configure(folder, plan, delegate).await
 }
 
-/// Marks the folder as unfinished: the first byte, and the first thing to undo.
-pub(crate) fn begin(facts: &UpFacts, undo: &mut Undo) -> Result<()> {
+/// Makes the folder where there was none, and takes its lock before anything lies in it: of two `up`s
+/// that begin at once, the one that comes second changes nothing.
+pub(crate) fn claim(facts: &UpFacts) -> Result<Lock> {
     let root = facts.folder.root();
+    let came_first = || {
+        Failure::new(format!("another pgseal command works on {}", root.display()))
+            .because("it was not there a moment ago")
+            .hint("wait until that command has ended, then again")
+    };
     if !facts.folder_is_there {
-        files::make_folder(root, OPEN_FOLDER)
-            .map_err(|error| Failure::io("make the folder", root, &error))?;
+        files::make_folder(root, OPEN_FOLDER).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => came_first(),
+            _ => Failure::io("make the folder", root, &error),
+        })?;
     }
-    undo.began();
-    write(&facts.folder.unfinished(), PUBLIC, b"pgseal up was cut off; the next one starts anew\n")
+    let lock = Lock::take(root)?;
+    match state::observe(&facts.folder)? {
+        State::Empty | State::Unfinished => Ok(lock),
+        State::Absent | State::Made(_) => Err(came_first()),
+    }
 }
 
-/// The last thing before the first start.
+/// Marks the folder as unfinished: the first byte in it.
+pub(crate) fn begin(folder: &Folder) -> Result<()> {
+    write(&folder.unfinished(), PUBLIC, state::UNFINISHED)
+}
+
+/// The last thing before the first start. On disk before that: a mark that came back after a power
+/// failure would have the next `up` start anew over somebody's data.
 pub(crate) fn finish(folder: &Folder) -> Result<()> {
     let mark = folder.unfinished();
-    fs::remove_file(&mark).map_err(|error| Failure::io("remove", &mark, &error))
+    files::remove(&mark).map_err(|error| Failure::io("remove", &mark, &error))
 }
 
 fn write(path: &Path, mode: u32, bytes: &[u8]) -> Result<()> {

@@ -108,15 +108,12 @@ async fn create(
     let plan = plan(&facts, wish, now)?;
     let password = wish.password.clone().map_or_else(Secret::generate, Ok)?;
     client_files::pgpass_text(&plan.settings, &password)?;
-    let early_lock = folder_is_there.then(|| Lock::take(folder.root())).transpose()?;
+    let lock = make::claim(&facts)?;
+    *undo.borrow_mut() = Some(Undo::new(folder.clone(), user.clone(), !folder_is_there, lock));
     if folder_is_there {
         clear(folder, &user).await?;
     }
-    *undo.borrow_mut() = Some(Undo::new(folder.clone(), user, !folder_is_there));
-    if let Some(undo) = undo.borrow_mut().as_mut() {
-        make::begin(&facts, undo)?;
-    }
-    let _lock = early_lock.map_or_else(|| Lock::take(folder.root()), Ok)?;
+    make::begin(folder)?;
     say_progress(&format!("making a server in {}", folder.root().display()));
     make::make(&facts, &plan, wish, &password, &mut delegate).await?;
     let held = shield.hold();

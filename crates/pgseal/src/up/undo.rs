@@ -4,19 +4,26 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::folder::layout::Folder;
+use crate::folder::lock::Lock;
 use crate::privilege::delegate::Delegate;
 use crate::privilege::message::{Reply, Request, StopOutcome};
 use crate::privilege::user::SystemUser;
 
 /// Until [`Undo::keep`] is called, [`Undo::run`] takes everything away again.
+///
+/// It holds the folder's lock to its end, so that nobody begins anew in what it takes away.
 pub(crate) struct Undo {
     folder: Folder,
     user: SystemUser,
     folder_is_new: bool,
-    began: bool,
+    kept: bool,
+    _lock: Lock,
 }
+
+/// A fast shutdown of a server that nobody has used yet, and the death of a killed initdb.
+const PATIENCE_SECONDS: u64 = 60;
 
 /// How it went, for the sentence that tells the person.
 pub(crate) enum Undone {
@@ -28,23 +35,18 @@ pub(crate) enum Undone {
 }
 
 impl Undo {
-    pub(crate) const fn new(folder: Folder, user: SystemUser, folder_is_new: bool) -> Self {
-        Self { folder, user, folder_is_new, began: false }
-    }
-
-    /// From here on there may be something to take away.
-    pub(crate) const fn began(&mut self) {
-        self.began = true;
+    pub(crate) const fn new(folder: Folder, user: SystemUser, folder_is_new: bool, lock: Lock) -> Self {
+        Self { folder, user, folder_is_new, kept: false, _lock: lock }
     }
 
     /// From here on the folder stays, whatever happens.
     pub(crate) const fn keep(&mut self) {
-        self.began = false;
+        self.kept = true;
     }
 
     /// Stops the server if it got that far, then removes what was made.
     pub(crate) async fn run(self) -> Undone {
-        if !self.began {
+        if self.kept {
             return Undone::Nothing;
         }
         match self.remove().await {
@@ -87,22 +89,37 @@ pub(crate) async fn clear(folder: &Folder, user: &SystemUser) -> Result<()> {
     Ok(())
 }
 
+/// Stops the server if there is one, and waits for what a cut-off `up` left at work.
 async fn stop_quietly(folder: &Folder, delegate: &mut Delegate) -> Result<()> {
     let data = folder.data();
     if !data.is_dir() {
         return Ok(());
     }
-    let request = Request::StopServer { data: data.clone(), seconds: 60 };
+    let request = Request::StopServer { data: data.clone(), seconds: PATIENCE_SECONDS };
     match delegate.ask(&request, &[]).await?.0 {
-        Reply::Stopped(StopOutcome::Stopped { .. } | StopOutcome::NothingRan) => Ok(()),
-        other => Err(delegate.unexpected("stop the server of", &data, &other)),
+        // A stranger's number is what a cut-off initdb leaves there: a negative one.
+        Reply::Stopped(
+            StopOutcome::Stopped { .. } | StopOutcome::NothingRan | StopOutcome::Stranger { .. },
+        ) => {}
+        Reply::Stopped(StopOutcome::TooLate { pid }) => {
+            return Err(Failure::new(format!(
+                "the server (pid {pid}) did not stop within {PATIENCE_SECONDS} s"
+            )));
+        }
+        other => return Err(delegate.unexpected("stop the server of", &data, &other)),
+    }
+    let request = Request::WaitUntilLeft { data: data.clone(), seconds: PATIENCE_SECONDS };
+    match delegate.ask(&request, &[]).await?.0 {
+        Reply::AtWork(None) => Ok(()),
+        Reply::AtWork(Some(who)) => Err(Failure::new(format!("{who} still works in {}", data.display()))),
+        other => Err(delegate.unexpected("look who works in", &data, &other)),
     }
 }
 
 fn remove_one(path: &Path, remove: impl Fn(&Path) -> io::Result<()>) -> Result<()> {
     match remove(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(crate::failure::Failure::io("remove", path, &error))
+            Err(Failure::io("remove", path, &error))
         }
         _ => Ok(()),
     }
