@@ -70,7 +70,7 @@ fn wish(check: Check) -> TlsWish {
 
 async fn refusal(script: Vec<Act>, encryption: Encryption) -> OpenError {
     let server = Malice::that(script).await;
-    open(&server.route(2000), encryption).await.expect_err("no connection")
+    open(&server.route(10_000), encryption).await.expect_err("no connection")
 }
 
 fn failure(error: &OpenError) -> String {
@@ -144,7 +144,7 @@ async fn direct_tls_needs_the_answer_of_alpn() {
     assert_eq!(failure(&error), "the server ended the TLS handshake with the alert no_application_protocol");
 
     let answering = Malice::that(vec![Act::Tls(identity_config(&good, &["postgresql"])), Act::Silence]).await;
-    let channel = open(&answering.route(2000), direct()).await.unwrap();
+    let channel = open(&answering.route(10_000), direct()).await.unwrap();
     assert_eq!(channel.tls().unwrap().alpn.as_deref(), Some("postgresql"));
     channel.close().await;
 }
@@ -163,7 +163,7 @@ async fn silence_and_floods_inside_tls_are_cut_too() {
     let config = identity_config(&good_leaf(&authority("CA"), &["localhost"]), &[]);
     let notice = message(b'N', &error_body("NOTICE", "00000", &"x".repeat(1000)));
     let cases = [
-        (vec![Act::Silence], "no answer to the startup packet within 0.6 s"),
+        (vec![Act::Silence], "no answer to the startup packet within 1.5 s"),
         (vec![Act::TakeStartup], "the server closed the connection without answering the startup packet"),
         (
             vec![Act::TakeStartup, Act::Forever(notice)],
@@ -173,7 +173,8 @@ async fn silence_and_floods_inside_tls_are_cut_too() {
     ];
     for (then, said) in cases {
         let server = Malice::that(after_yes(&config, then)).await;
-        let channel = open(&server.route(600), Encryption::tls(wish(Check::None))).await.unwrap();
+        let time = if said.contains("within") { 1_500 } else { 10_000 };
+        let channel = open(&server.route(time), Encryption::tls(wish(Check::None))).await.unwrap();
         let error = channel.ask(&StartupParameters::new("a", "b")).await.unwrap_err();
         assert_eq!(error.to_string(), said);
     }
@@ -200,7 +201,7 @@ async fn relay(to: Route, config: Arc<ServerConfig>) -> Route {
             });
         }
     });
-    Route { deadline: Duration::from_secs(5), ..Route::new("localhost", port) }
+    Route { deadline: Duration::from_secs(20), ..Route::new("localhost", port) }
 }
 
 fn trusting_everything() -> tokio_rustls::TlsConnector {
