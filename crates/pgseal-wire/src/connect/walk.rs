@@ -72,7 +72,7 @@ impl fmt::Display for ConnectError {
 impl std::error::Error for ConnectError {}
 
 /// Connects and logs in as libpq would, passwords in clear and falls to plaintext included: that
-/// is what the mode means. Give [`Credentials::password`] only where that is wanted.
+/// is what the mode means. Give credentials with a password only where that is wanted.
 pub async fn connect(options: &ConnectOptions, who: &Credentials) -> Result<Connected, ConnectError> {
     let mut walk = Walk::new(options, Goal::Login(who))?;
     match walk.hosts().await {

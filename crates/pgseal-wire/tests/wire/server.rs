@@ -9,6 +9,7 @@ use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use pgseal_wire::{Credentials, Route};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use zeroize::Zeroizing;
 
@@ -18,6 +19,7 @@ use crate::certificates::Identity;
 pub(crate) const ROLE: &str = "tester";
 pub(crate) const PASSWORD: &str = "correct horse";
 const LONGEST_START: Duration = Duration::from_secs(30);
+const LONGEST_STOP: Duration = Duration::from_secs(10);
 
 /// The server's programs. `PGSEAL_TEST_PG_BIN` overrides Debian's place.
 pub(crate) fn bin() -> PathBuf {
@@ -151,8 +153,17 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         // Immediate shutdown: there is nothing to keep. By its own pid, which is not reaped yet.
-        let _ = Command::new("kill").arg("-QUIT").arg(self.child.id().to_string()).status();
-        let _ = self.child.wait();
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        let _ = pid.map(|pid| kill_process(pid, Signal::QUIT));
+        let begun = Instant::now();
+        while matches!(self.child.try_wait(), Ok(None)) {
+            if begun.elapsed() > LONGEST_STOP {
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 }
 
