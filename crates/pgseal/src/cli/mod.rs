@@ -65,7 +65,12 @@ pub(crate) fn run() -> ExitCode {
     let cli = Cli::parse();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(carry_out(cli.verb)),
+        Ok(runtime) => {
+            let outcome = runtime.block_on(carry_out(cli.verb));
+            // A name lookup that never comes back must not hold the end up.
+            runtime.shutdown_background();
+            outcome
+        }
         Err(error) => Err(Failure::new(format!("could not start: {error}"))),
     };
     ExitCode::from(finish(outcome).code())

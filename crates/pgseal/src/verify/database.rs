@@ -3,6 +3,7 @@
 use pgseal_wire::tls::Check;
 use pgseal_wire::{ChannelBinding, Session};
 
+use super::answer::answer;
 use super::session::log_in_at;
 use super::subject::Subject;
 use crate::failure::{Failure, Result};
@@ -19,15 +20,14 @@ pub(crate) async fn ensure_database(subject: &Subject) -> Result<()> {
     let cannot = |error: &dyn std::fmt::Display| {
         Failure::new(format!("could not make the database {}: {error}", subject.dbname))
     };
-    let found = session
-        .client()
-        .query_opt("SELECT 1 FROM pg_database WHERE datname = $1", &[&subject.dbname])
+    let sought: [&(dyn tokio_postgres::types::ToSql + Sync); 1] = [&subject.dbname];
+    let found = answer(session.client().query_opt("SELECT 1 FROM pg_database WHERE datname = $1", &sought))
         .await
         .map_err(|error| cannot(&error))?;
     if found.is_none() {
         let name = subject.dbname.replace('"', "\"\"");
         let create = format!("CREATE DATABASE \"{name}\"");
-        session.client().batch_execute(&create).await.map_err(|error| cannot(&error))?;
+        answer(session.client().batch_execute(&create)).await.map_err(|error| cannot(&error))?;
     }
     session.close().await;
     Ok(())

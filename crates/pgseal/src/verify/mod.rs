@@ -1,5 +1,6 @@
 //! Proving it: every claim taken from the wire and from a real session, never from `SHOW ssl`.
 
+mod answer;
 mod certificate;
 pub(crate) mod claim;
 pub(crate) mod database;

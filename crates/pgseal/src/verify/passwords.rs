@@ -2,6 +2,7 @@
 
 use pgseal_wire::Session;
 
+use super::answer::answer;
 use super::claim::{Claim, ClaimName};
 use super::session::NoSession;
 
@@ -17,25 +18,27 @@ pub(super) async fn claim(session: &Result<Session, NoSession>) -> Claim {
         Ok(session) => session,
         Err(none) => return Claim::cannot_tell(name, format!("no session: {}", none.why())),
     };
-    let cannot = |error: &dyn std::fmt::Display| {
-        Claim::cannot_tell(name, format!("pg_authid could not be read: {error}"))
-    };
-    let weak = match session.client().query(WEAK, &[]).await {
+    let cannot = |error: String| Claim::cannot_tell(name, format!("pg_authid could not be read: {error}"));
+    let weak = match answer(session.client().query(WEAK, &[])).await {
         Ok(rows) => rows,
-        Err(error) => return cannot(&error),
+        Err(error) => return cannot(error),
     };
     let names: Result<Vec<String>, _> = weak.iter().map(|row| row.try_get(0)).collect();
     match names {
-        Err(error) => cannot(&error),
+        Err(error) => cannot(error.to_string()),
         Ok(names) if !names.is_empty() => Claim::fails(
             name,
             format!("not SCRAM: {}", names.join(", ")),
             "md5 passwords are weak and cannot be bound to TLS",
         ),
-        Ok(_) => match session.client().query_one(STRONG, &[]).await.and_then(|row| row.try_get::<_, i64>(0))
-        {
+        Ok(_) => match count(session).await {
             Ok(count) => Claim::holds(name, format!("{count} of {count} roles with a password")),
-            Err(error) => cannot(&error),
+            Err(error) => cannot(error),
         },
     }
+}
+
+async fn count(session: &Session) -> Result<i64, String> {
+    let row = answer(session.client().query_one(STRONG, &[])).await?;
+    row.try_get(0).map_err(|error| error.to_string())
 }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use pgseal_wire::tls::{Check, TlsWish};
 use pgseal_wire::{ChannelBinding, Credentials, Encryption, LoginError, Session, SslNegotiation, open};
 
+use super::answer::answer;
 use super::claim::{Claim, ClaimName, Proof};
 use super::subject::{APPLICATION, Subject, Trusted};
 
@@ -115,7 +116,7 @@ pub(super) async fn claims(session: &Result<Session, NoSession>, proof: &mut Pro
 async fn encrypted(session: &Session) -> Claim {
     const OWN_ROW: &str = "SELECT ssl, version, cipher, bits FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
     let name = ClaimName::SessionEncrypted;
-    let row = match session.client().query_opt(OWN_ROW, &[]).await {
+    let row = match answer(session.client().query_opt(OWN_ROW, &[])).await {
         Ok(Some(row)) => row,
         Ok(None) => return Claim::cannot_tell(name, "pg_stat_ssl has no row for our own session"),
         Err(error) => return Claim::cannot_tell(name, format!("pg_stat_ssl could not be read: {error}")),
