@@ -15,7 +15,8 @@ pub(crate) fn lines_for_terminal(text: &str) -> String {
     text.split('\n').map(for_terminal).collect::<Vec<_>>().join("\n")
 }
 
-fn dangerous(c: char) -> bool {
+/// Whether a terminal would obey it instead of showing it.
+pub(crate) fn dangerous(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{61c}' | '\u{feff}')
