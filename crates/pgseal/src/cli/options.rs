@@ -22,16 +22,22 @@ pub(crate) enum Format {
     Json,
 }
 
+/// The word for standard input.
+pub(crate) const STDIN: &str = "-";
+
 /// A password file is one line.
 const SECRET_LIMIT: u64 = 64 << 10;
 
 /// The first line of a file, or of stdin for `-`, as initdb's --pwfile has it.
 pub(crate) fn secret_from(option: &str, path: &Path) -> Result<Secret> {
-    let line = if path == Path::new("-") {
+    let line = if path == Path::new(STDIN) {
         let mut line = Zeroizing::new(String::with_capacity(256));
-        BufReader::new(std::io::stdin().lock().take(SECRET_LIMIT))
+        let read = BufReader::new(std::io::stdin().lock().take(SECRET_LIMIT))
             .read_line(&mut line)
             .map_err(|error| Failure::new(format!("could not read a password from stdin: {error}")))?;
+        if u64::try_from(read).is_ok_and(|read| read >= SECRET_LIMIT) {
+            return Err(Failure::usage(format!("the line on stdin is longer than {SECRET_LIMIT} bytes")));
+        }
         line
     } else {
         let bytes = files::read_named(path, SECRET_LIMIT)

@@ -6,7 +6,7 @@ use clap::Args;
 use pgseal_pki::{KeyType, Subject, SubjectAltName, Validity};
 
 use super::Outcome;
-use super::options::{Format, folder, secret_from};
+use super::options::{Format, STDIN, folder, secret_from};
 use crate::failure::{Ending, Failure, Result};
 use crate::folder::state;
 use crate::privilege::secret::Secret;
@@ -14,7 +14,7 @@ use crate::report::json;
 use crate::report::screen::Screen;
 use crate::up::report;
 use crate::up::run as upping;
-use crate::up::wish::{Wish, database_name, listen_addresses};
+use crate::up::wish::{Wish, database_name, listen_addresses, superuser_name};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -81,12 +81,19 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
 }
 
 fn wish(options: Options) -> Result<Wish> {
+    let from_stdin = |path: &Option<PathBuf>| path.as_deref().is_some_and(|path| path == Path::new(STDIN));
+    if from_stdin(&options.password_file) && from_stdin(&options.ca_passphrase_file) {
+        return Err(Failure::usage(
+            "--password-file and --ca-passphrase-file cannot both be read from stdin",
+        )
+        .hint("a file of its own for one of them"));
+    }
     let passphrase = secret(options.ca_passphrase_file, "--ca-passphrase-file")?;
     Ok(Wish {
         sans: all::<SubjectAltName>(&options.sans, "--san")?,
         port: options.port,
         listen: listen_addresses(&options.listen)?,
-        username: options.username.map(|name| database_name("--username", &name)).transpose()?,
+        username: options.username.map(|name| superuser_name("--username", &name)).transpose()?,
         dbname: options.dbname.map(|name| database_name("--dbname", &name)).transpose()?,
         password: secret(options.password_file, "--password-file")?,
         bindir: options.bindir.as_deref().map(absolute).transpose()?,

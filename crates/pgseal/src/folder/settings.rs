@@ -1,13 +1,13 @@
 //! `pgseal.toml`: what was asked for when the folder was made.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::layout::Folder;
 use crate::failure::{Failure, Result};
-use crate::privilege::files;
+use crate::privilege::{files, trusted};
 
 /// The version of the file's own format.
 const FORMAT: u32 = 1;
@@ -63,6 +63,7 @@ impl Settings {
 
     pub(crate) fn read(folder: &Folder) -> Result<Self> {
         let path = folder.settings();
+        trusted::file_for_root(&path)?;
         let bytes = files::read(&path, LIMIT).map_err(|error| Failure::io("read", &path, &error))?;
         let broken = |why: String| {
             Failure::new(format!("{} is not what pgseal up wrote", path.display()))
@@ -80,26 +81,38 @@ impl Settings {
 
     /// Values that no `up` writes, but that parse.
     fn sane(self) -> Result<Self, String> {
-        let Server { port, listen, username, dbname, .. } = &self.server;
-        if *port == 0 || listen.is_empty() || username.is_empty() || dbname.is_empty() {
-            return Err("port, listen, username and dbname must not be empty".to_owned());
+        let Server { bindir, version, run_as, port, listen, username, dbname } = &self.server;
+        let Certificate { names, key_type, validity, subject } = &self.certificate;
+        if *port == 0 || listen.is_empty() || username.is_empty() || dbname.is_empty() || names.is_empty() {
+            return Err("port, listen, username, dbname and names must not be empty".to_owned());
+        }
+        if !bindir.is_absolute() {
+            return Err("bindir must be an absolute path".to_owned());
+        }
+        let words = [version, run_as, username, dbname, key_type, validity].into_iter();
+        if words.chain(names).chain(subject).any(|word| word.chars().any(char::is_control)) {
+            return Err("a value has control characters".to_owned());
         }
         Ok(self)
     }
 
-    /// The name clients connect to: `localhost` where the loopback is listened on, else the first
-    /// address.
+    /// The name clients connect to: `localhost` where IPv4's loopback is listened on, else IPv6's (not
+    /// every machine's `localhost` has that), else the first address.
     pub(crate) fn host(&self) -> String {
-        let local = |ip: &IpAddr| ip.is_loopback() || ip.is_unspecified();
+        let listens = |loopback: IpAddr, every: IpAddr| {
+            self.server.listen.iter().any(|ip| *ip == loopback || *ip == every)
+        };
         match self.server.listen.first() {
-            Some(first) if !self.server.listen.iter().any(local) => first.to_string(),
+            Some(first) if !listens(Ipv4Addr::LOCALHOST.into(), Ipv4Addr::UNSPECIFIED.into()) => {
+                let ipv6 = listens(Ipv6Addr::LOCALHOST.into(), Ipv6Addr::UNSPECIFIED.into());
+                if ipv6 { Ipv6Addr::LOCALHOST.to_string() } else { first.to_string() }
+            }
             _ => "localhost".to_owned(),
         }
     }
 
     /// Addresses to try: each that is listened on, with the loopback in the place of a wildcard.
     pub(crate) fn addresses(&self) -> Vec<IpAddr> {
-        use std::net::{Ipv4Addr, Ipv6Addr};
         let mut addresses = Vec::new();
         for ip in &self.server.listen {
             let reached = match ip {

@@ -8,6 +8,7 @@ use super::layout::Folder;
 use super::settings::Settings;
 use crate::failure::{Failure, Result};
 use crate::privilege::files::{self, Kind};
+use crate::privilege::trusted;
 use crate::privilege::user::{SystemUser, effective_uid};
 
 /// What the mark of an unfinished folder says. A file of that name that says anything else is not ours.
@@ -67,6 +68,7 @@ pub(crate) fn observe(folder: &Folder) -> Result<State> {
         return Err(Failure::new(format!("{} belongs to {owner}, not to you", root.display()))
             .hint(format!("run pgseal as {owner}, or name another folder")));
     }
+    trusted::folder_for_root(root)?;
     let entries = entries(root)?;
     let has = |path: PathBuf| entries.contains(&path);
     if has(folder.unfinished()) && marked_by_us(folder, &entries) {

@@ -20,15 +20,26 @@ pub(crate) fn program(path: &Path) -> Result<PathBuf> {
     Ok(real)
 }
 
-/// Refuses a folder for root's own files when another user could swap it from under root.
+/// Refuses a place for root's own folder when another user could swap it from under root.
+pub(crate) fn parent_for_root(path: &Path) -> Result<()> {
+    for_root(path, writable_by_others(path))
+}
+
+/// Refuses a folder that another user could swap, or put a file of theirs into.
 pub(crate) fn folder_for_root(path: &Path) -> Result<()> {
-    if !running_as_root() {
-        return Ok(());
-    }
-    match writable_by_others(path) {
+    for_root(path, open_to_others(path).or_else(|| writable_by_others(path)))
+}
+
+/// Refuses a file that another user could have written; one that is not there is let pass.
+pub(crate) fn file_for_root(path: &Path) -> Result<()> {
+    for_root(path, open_to_others(path).filter(|_| path.symlink_metadata().is_ok()))
+}
+
+fn for_root(path: &Path, reason: Option<String>) -> Result<()> {
+    match reason.filter(|_| running_as_root()) {
         None => Ok(()),
-        Some(reason) => Err(Failure::new(format!("refused to make {} as root: {reason}", path.display()))
-            .hint("a folder whose parents only root may write, or run pgseal as the user who owns it")),
+        Some(reason) => Err(Failure::new(format!("refused to use {} as root: {reason}", path.display()))
+            .hint("a folder that only root may write, as may its parents, or run pgseal as the user who owns it")),
     }
 }
 
@@ -36,21 +47,24 @@ pub(crate) fn folder_for_root(path: &Path) -> Result<()> {
 /// the sticky bit (as /tmp) counts as safe for what root has in it: others cannot rename that.
 fn writable_by_others(path: &Path) -> Option<String> {
     path.ancestors().find_map(|part| {
-        let found = match fs::symlink_metadata(part) {
-            Ok(found) => found,
-            Err(error) => return Some(format!("{}: {error}", part.display())),
-        };
-        let sticky = found.is_dir() && found.mode() & 0o1000 != 0;
-        if found.uid() != 0 {
-            Some(format!("{} belongs to {}", part.display(), SystemUser::name_of(found.uid())))
-        } else if found.mode() & 0o022 != 0 && !sticky {
-            Some(format!(
-                "{} may be written by others than root (mode {:04o})",
-                part.display(),
-                found.mode() & 0o7777
-            ))
-        } else {
-            None
-        }
+        let sticky = fs::symlink_metadata(part)
+            .is_ok_and(|found| found.uid() == 0 && found.is_dir() && found.mode() & 0o1000 != 0);
+        open_to_others(part).filter(|_| !sticky)
     })
+}
+
+/// Why somebody else than root could write to this very file or folder, if so.
+fn open_to_others(part: &Path) -> Option<String> {
+    let found = match fs::symlink_metadata(part) {
+        Ok(found) => found,
+        Err(error) => return Some(format!("{}: {error}", part.display())),
+    };
+    if found.uid() != 0 {
+        Some(format!("{} belongs to {}", part.display(), SystemUser::name_of(found.uid())))
+    } else if found.mode() & 0o022 != 0 {
+        let mode = found.mode() & 0o7777;
+        Some(format!("{} may be written by others than root (mode {mode:04o})", part.display()))
+    } else {
+        None
+    }
 }

@@ -59,7 +59,9 @@ async fn reachable(folder: &Folder, folder_is_there: bool, delegate: &mut Delega
     let root = folder.root();
     let parent = root.parent().unwrap_or(Path::new("/"));
     let deepest = if folder_is_there { root } else { parent };
-    trusted::folder_for_root(deepest)?;
+    if !folder_is_there {
+        trusted::parent_for_root(parent)?;
+    }
     if let Err(trouble) = delegate.reach(deepest).await? {
         let user = delegate.user().name.clone();
         let closed = closed_parent(deepest, delegate).await?;

@@ -42,6 +42,11 @@ pub(crate) fn listen_addresses(words: &[String]) -> Result<Vec<IpAddr>> {
             },
         };
         for ip in meant {
+            let broadcast = IpAddr::from(Ipv4Addr::BROADCAST);
+            if ip.is_multicast() || ip == broadcast || ip.to_canonical() != ip {
+                return Err(Failure::usage(format!("--listen {word} is no address that a server listens on"))
+                    .hint("--listen 10.0.0.5, --listen localhost or --listen '*'"));
+            }
             if !addresses.contains(&ip) {
                 addresses.push(ip);
             }
@@ -62,6 +67,27 @@ pub(crate) fn database_name(option: &str, name: &str) -> Result<String> {
         refused("has control characters")
     } else if name.starts_with(['/', '+', '@']) {
         refused("begins with a character that pg_hba.conf gives a meaning")
+    } else if name.ends_with(' ') {
+        refused("ends in a space, which service files lose")
+    } else if name == "template0" {
+        refused("is a database that lets nobody in")
+    } else {
+        Ok(name.to_owned())
+    }
+}
+
+/// The superuser's name has to pass initdb, too: it is pasted into SQL there (initdb.c, `setup_auth`),
+/// owns extensions (extension.c refuses these four characters), and replaces words of `postgres.bki`.
+pub(crate) fn superuser_name(option: &str, name: &str) -> Result<String> {
+    let refused =
+        |why: &str| Err(Failure::usage(format!("{option} {name:?} {why}")).hint("an ordinary name"));
+    database_name(option, name)?;
+    if name.contains(['"', '\'', '$', '\\']) {
+        refused("has a character that no superuser's name can have (one of \"'$\\)")
+    } else if name.starts_with("pg_") {
+        refused("begins with pg_, as only PostgreSQL's own roles do")
+    } else if ["public", "none", "ENCODING", "LC_COLLATE", "LC_CTYPE"].contains(&name) {
+        refused("is a word that PostgreSQL keeps for itself")
     } else {
         Ok(name.to_owned())
     }
@@ -107,6 +133,9 @@ impl Wish {
         }
         if self.password.is_some() {
             differences.push("--password-file was given, and it has a password already".to_owned());
+        }
+        if self.authority_passphrase.is_some() {
+            differences.push("--ca-passphrase-file was given, and its CA key lies there already".to_owned());
         }
         differences
     }
