@@ -43,7 +43,8 @@ impl Ending {
 
 /// One calm sentence, the lines that explain it, and what to do next.
 ///
-/// Texts may hold foreign bytes: they are escaped where they are printed, not here.
+/// Texts may hold foreign bytes: they are escaped where they are printed, not here. Newlines are the
+/// exception, since each part is one line and a foreign newline must not begin another.
 #[derive(Debug)]
 pub(crate) struct Failure {
     ending: Ending,
@@ -112,13 +113,17 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.sentence)?;
+        f.write_str(&one_line(&self.sentence))?;
         for line in &self.lines {
-            write!(f, "\n  {line}")?;
+            write!(f, "\n  {}", one_line(line))?;
         }
         if let Some(hint) = &self.hint {
-            write!(f, "\n  try: {hint}")?;
+            write!(f, "\n  try: {}", one_line(hint))?;
         }
         Ok(())
     }
+}
+
+fn one_line(text: &str) -> String {
+    text.replace('\n', "\\n")
 }

@@ -1,7 +1,7 @@
 //! What a delegate does, once it is the user it is to be. Runs in the re-executed child only.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::{self, Read, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
@@ -24,6 +24,7 @@ const OUTPUT_LIMIT: usize = 512 << 10;
 
 /// The delegate's whole life: become the user, then answer until the pipe is closed.
 pub(crate) fn main() -> ExitCode {
+    close_what_was_inherited();
     let mut input = io::stdin().lock();
     let mut output = io::stdout().lock();
     let Ok(Some((who, _))) = receive::<Become>(&mut input) else {
@@ -36,14 +37,30 @@ pub(crate) fn main() -> ExitCode {
         return ExitCode::from(1);
     }
     end_with_the_caller();
-    while let Ok(Some((request, payload))) = receive::<Request>(&mut input) {
+    loop {
+        let (request, payload) = match receive::<Request>(&mut input) {
+            Ok(Some(asked)) => asked,
+            Ok(None) => return ExitCode::SUCCESS,
+            Err(_) => return ExitCode::from(2),
+        };
         let (reply, bytes) = answer(&request, &payload)
             .unwrap_or_else(|error| (Reply::Failed(error.into()), Zeroizing::default()));
         if send(&mut output, &reply, &bytes).is_err() {
             return ExitCode::from(1);
         }
     }
-    ExitCode::SUCCESS
+}
+
+/// Files that the caller's caller left open (a lock of `flock 9`, a pipe of make, what only root may
+/// read) are not for the server, which would hold them as long as it runs.
+fn close_what_was_inherited() {
+    let Ok(open) = fs::read_dir("/proc/self/fd") else { return };
+    // All numbers first: the listing has one of its own, which is closed by then.
+    let numbers: Vec<i32> =
+        open.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    for number in numbers.into_iter().filter(|number| *number > 2) {
+        let _ = nix::unistd::close(number);
+    }
 }
 
 fn become_user(who: &Become) -> io::Result<()> {
@@ -174,12 +191,31 @@ fn run(program: &Path, arguments: &[String], folder: &Path, input: &[u8]) -> Ans
         // A program that does not read its input is no error of ours.
         let _ = pipe.write_all(input);
     }
-    let output = child.wait_with_output()?;
-    let mut said = Zeroizing::new(output.stdout);
-    said.extend_from_slice(&output.stderr);
-    let start = said.len().saturating_sub(OUTPUT_LIMIT);
-    let said = Zeroizing::new(said.split_off(start));
-    Ok((Reply::Ran { success: output.status.success(), ending: ending(output.status) }, said))
+    let errors = child.stderr.take().map(|pipe| std::thread::spawn(|| end_of(pipe)));
+    let mut said = child.stdout.take().map(end_of).unwrap_or_default();
+    if let Some(Ok(errors)) = errors.map(std::thread::JoinHandle::join) {
+        said.extend_from_slice(&errors);
+    }
+    let status = child.wait()?;
+    Ok((Reply::Ran { success: status.success(), ending: ending(status) }, said))
+}
+
+/// Reads to the end and keeps the last [`OUTPUT_LIMIT`] bytes or up to twice as many, however much comes.
+fn end_of(mut pipe: impl Read) -> Zeroizing<Vec<u8>> {
+    let mut kept = Zeroizing::new(Vec::new());
+    let mut chunk = Zeroizing::new(vec![0_u8; 64 << 10]);
+    loop {
+        match pipe.read(&mut chunk) {
+            Ok(0) => return kept,
+            Ok(length) => kept.extend(chunk.iter().take(length)),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return kept,
+        }
+        if kept.len() > 2 * OUTPUT_LIMIT {
+            let superfluous = kept.len() - OUTPUT_LIMIT;
+            kept.drain(..superfluous);
+        }
+    }
 }
 
 /// How a process ended, in words.

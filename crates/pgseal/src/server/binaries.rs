@@ -12,6 +12,7 @@ use crate::failure::{Failure, Result};
 use crate::privilege::delegate::Delegate;
 use crate::privilege::message::{Reply, Request};
 use crate::privilege::trusted;
+use crate::server::said::last_lines;
 
 /// The folder with `postgres` and `initdb` that was chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,7 +103,8 @@ impl Binaries {
         trusted::program(&folder.join("initdb"))?;
         let said = run(&postgres, &["--version"], delegate).await?;
         let version = PgVersion::parse(&said).ok_or_else(|| {
-            Failure::new(format!("{} --version printed no version: {said}", postgres.display()))
+            Failure::new(format!("{} --version printed no version", postgres.display()))
+                .because_all(last_lines(said.as_bytes(), 6))
         })?;
         Ok(Self { folder: folder.to_owned(), version })
     }
@@ -154,11 +156,9 @@ async fn run(program: &Path, arguments: &[&str], delegate: &mut Delegate) -> Res
     };
     match delegate.ask(&request, &[]).await? {
         (Reply::Ran { success: true, .. }, said) => Ok(String::from_utf8_lossy(&said).into_owned()),
-        (Reply::Ran { ending, .. }, said) => Err(Failure::new(format!(
-            "{} {ending}: {}",
-            program.display(),
-            String::from_utf8_lossy(&said).trim()
-        ))),
+        (Reply::Ran { ending, .. }, said) => {
+            Err(Failure::new(format!("{} {ending}", program.display())).because_all(last_lines(&said, 6)))
+        }
         (other, _) => Err(delegate.unexpected("run", program, &other)),
     }
 }

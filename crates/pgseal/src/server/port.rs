@@ -3,28 +3,33 @@
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// The process that listens on the address, as `postgres (pid 4242)`; `None` where the system does
-/// not tell (another user's process, or no /proc).
+use crate::privilege::user::SystemUser;
+
+/// The process that listens on the address, as `postgres (pid 4242)`, or of another user's process at
+/// least the user; `None` where the system does not tell (no /proc).
 pub(crate) fn holder(address: SocketAddr) -> Option<String> {
     let sockets =
         ["/proc/net/tcp", "/proc/net/tcp6"].map(|table| fs::read_to_string(table).unwrap_or_default());
-    let inode =
+    let (uid, inode) =
         sockets.iter().flat_map(|table| table.lines().skip(1)).find_map(|line| listening(line, address))?;
-    let pid = process_with_socket(&format!("socket:[{inode}]"))?;
+    let Some(pid) = process_with_socket(&format!("socket:[{inode}]")) else {
+        return Some(format!("a process of user {}", SystemUser::name_of(uid)));
+    };
     let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
     Some(format!("{} (pid {pid})", name.trim()))
 }
 
-/// The socket's inode when this line of /proc/net/tcp{,6} listens on the address (proc(5)).
-fn listening(line: &str, address: SocketAddr) -> Option<u64> {
+/// The socket's owner and inode when this line of /proc/net/tcp{,6} listens on the address (proc(5)).
+fn listening(line: &str, address: SocketAddr) -> Option<(u32, u64)> {
     const LISTEN: &str = "0A";
     let fields: Vec<&str> = line.split_whitespace().collect();
-    let (local, state, inode) = (fields.get(1)?, fields.get(3)?, fields.get(9)?);
+    let (local, state, uid, inode) = (fields.get(1)?, fields.get(3)?, fields.get(7)?, fields.get(9)?);
     let (ip, port) = local.split_once(':')?;
     let same_port = u16::from_str_radix(port, 16).ok()? == address.port();
     let ip = local_address(ip)?;
     let same_address = ip == address.ip() || ip.is_unspecified() || address.ip().is_unspecified();
-    (*state == LISTEN && same_port && same_address).then(|| inode.parse().ok())?
+    let listens = *state == LISTEN && same_port && same_address;
+    listens.then(|| Some((uid.parse().ok()?, inode.parse().ok()?)))?
 }
 
 /// Addresses stand there as 32-bit words in the machine's byte order.

@@ -2,7 +2,7 @@
 //! do no more than the server's own user.
 //!
 //! A pid in a file is only a claim. A process is this directory's server when it belongs to this
-//! user and works in this directory; it is held by a pidfd before it is looked at, so that the
+//! user, works in this directory and runs PostgreSQL; it is held by a pidfd before it is looked at, so that the
 //! signal reaches the process that was looked at and no later one of the same number.
 
 use std::fs::{self, File, OpenOptions};
@@ -71,9 +71,12 @@ fn identify(data: &Path) -> io::Result<Identity> {
             return stranger(file.pid, &format!("the system does not let it be looked at: {error}"));
         }
     };
-    match works_in(pid, data) {
-        Ok(true) => Ok(Identity::Ours { pid, handle, file }),
-        Ok(false) => stranger(file.pid, "that process works in another directory"),
+    match works_in(pid, data).and_then(|here| Ok((here, program(pid)?))) {
+        Ok((true, name)) if name.contains("postgres") || name.contains("postmaster") => {
+            Ok(Identity::Ours { pid, handle, file })
+        }
+        Ok((true, name)) => stranger(file.pid, &format!("that process is no PostgreSQL server but {name}")),
+        Ok((false, _)) => stranger(file.pid, "that process works in another directory"),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Identity::Nothing),
         Err(error) => stranger(file.pid, &format!("that process is not this user's server: {error}")),
     }
@@ -90,6 +93,12 @@ fn works_in(pid: i32, data: &Path) -> io::Result<bool> {
     let working = fs::metadata(format!("{process}/cwd"))?;
     let data = fs::metadata(data)?;
     Ok((working.dev(), working.ino()) == (data.dev(), data.ino()))
+}
+
+/// The file name of the program that a process runs.
+fn program(pid: i32) -> io::Result<String> {
+    let path = fs::read_link(format!("/proc/{pid}/exe"))?;
+    Ok(path.file_name().unwrap_or_default().to_string_lossy().into_owned())
 }
 
 /// Starts `postgres -D data` apart from this process and watches it until it lets connections in,

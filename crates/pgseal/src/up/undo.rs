@@ -118,9 +118,7 @@ async fn stop_quietly(folder: &Folder, delegate: &mut Delegate) -> Result<()> {
 
 fn remove_one(path: &Path, remove: impl Fn(&Path) -> io::Result<()>) -> Result<()> {
     match remove(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(Failure::io("remove", path, &error))
-        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Failure::io("remove", path, &error)),
         _ => Ok(()),
     }
 }
