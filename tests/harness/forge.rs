@@ -1,0 +1,107 @@
+//! Certificates by another hand than pgseal's: other authorities, other names, other dates.
+//! Knows how to make them, not why they are wrong.
+
+use std::fs;
+use std::path::Path;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
+use time::{Duration, OffsetDateTime};
+
+/// An authority that signs whatever it is told to.
+pub(crate) struct Forge {
+    certificate: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+/// A certificate and its key, as PEM.
+pub(crate) struct Forged {
+    pub(crate) certificate: String,
+    pub(crate) key: String,
+}
+
+impl Forged {
+    /// Both in one file, as `ssl_cert_file` and `ssl_key_file` may name it.
+    pub(crate) fn one_pem(&self) -> String {
+        format!("{}{}", self.key, self.certificate)
+    }
+}
+
+impl Forge {
+    /// A new authority of that name.
+    pub(crate) fn new(name: &str) -> Self {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let (not_before, not_after) = this_year();
+        (params.not_before, params.not_after) = (not_before, not_after);
+        let key = KeyPair::generate().expect("a key can be made");
+        let certificate = params.self_signed(&key).expect("an authority can sign itself").pem();
+        Self { certificate, issuer: Issuer::new(params, key) }
+    }
+
+    /// The authority of a pgseal folder, with its own key.
+    #[track_caller]
+    pub(crate) fn of_folder(dir: &Path) -> Self {
+        let read = |name: &str| {
+            fs::read_to_string(dir.join(name)).unwrap_or_else(|e| panic!("could not read {name}: {e}"))
+        };
+        let certificate = read("ca/server-ca.crt");
+        let key = KeyPair::from_pem(&read("ca/server-ca.key")).expect("the CA key can be read");
+        let issuer = Issuer::from_ca_cert_pem(&certificate, key).expect("the CA certificate can be read");
+        Self { certificate, issuer }
+    }
+
+    /// Its own certificate, as PEM.
+    pub(crate) fn certificate(&self) -> &str {
+        &self.certificate
+    }
+
+    /// A server certificate for these names, valid this year.
+    pub(crate) fn leaf(&self, names: &[impl AsRef<str>]) -> Forged {
+        let (not_before, not_after) = this_year();
+        self.leaf_dated(names, not_before, not_after)
+    }
+
+    /// The same with dates.
+    pub(crate) fn leaf_dated(
+        &self,
+        names: &[impl AsRef<str>],
+        not_before: OffsetDateTime,
+        not_after: OffsetDateTime,
+    ) -> Forged {
+        self.sign(&leaf_params(names, not_before, not_after))
+    }
+
+    /// Signs anything.
+    pub(crate) fn sign(&self, params: &CertificateParams) -> Forged {
+        let key = KeyPair::generate().expect("a key can be made");
+        let certificate = params.signed_by(&key, &self.issuer).expect("it can be signed").pem();
+        Forged { certificate, key: key.serialize_pem() }
+    }
+}
+
+/// A v3 server certificate that is nobody's authority.
+pub(crate) fn leaf_params(
+    names: &[impl AsRef<str>],
+    not_before: OffsetDateTime,
+    not_after: OffsetDateTime,
+) -> CertificateParams {
+    let names: Vec<String> = names.iter().map(|name| name.as_ref().to_owned()).collect();
+    let mut params = CertificateParams::new(names).expect("names of hosts and addresses");
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.use_authority_key_identifier_extension = true;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    (params.not_before, params.not_after) = (not_before, not_after);
+    params
+}
+
+/// From an hour ago, for a year.
+pub(crate) fn this_year() -> (OffsetDateTime, OffsetDateTime) {
+    let now = OffsetDateTime::now_utc();
+    (now - Duration::hours(1), now + Duration::days(365))
+}
