@@ -39,6 +39,13 @@ impl Account {
         if we.is_root() { Self::named("nobody") } else { we }
     }
 
+    /// Whom a promise is to hold for: ourselves and an ordinary user, once where we are one.
+    pub(crate) fn both() -> Vec<Self> {
+        let mut both = vec![Self::current(), Self::ordinary()];
+        both.dedup();
+        both
+    }
+
     /// A user of the system, by name.
     pub(crate) fn named(name: &str) -> Self {
         let user = User::from_name(name)

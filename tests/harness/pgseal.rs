@@ -21,6 +21,7 @@ pub(crate) struct Pgseal<'s> {
     args: Vec<OsString>,
     env: Vec<(String, OsString)>,
     dir: Option<PathBuf>,
+    script: Option<String>,
     stdin: Vec<u8>,
     limit: Duration,
 }
@@ -34,6 +35,7 @@ impl<'s> Pgseal<'s> {
             args: Vec::new(),
             env: Vec::new(),
             dir: None,
+            script: None,
             stdin: Vec::new(),
             limit: LIMIT,
         }
@@ -69,6 +71,12 @@ impl<'s> Pgseal<'s> {
     /// Another working directory.
     pub(crate) fn current_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.dir = Some(dir.into());
+        self
+    }
+
+    /// Run by `sh -c SCRIPT`, in which `"$@"` is pgseal with its arguments: for umasks, open files and limits.
+    pub(crate) fn through(mut self, script: impl Into<String>) -> Self {
+        self.script = Some(script.into());
         self
     }
 
@@ -109,7 +117,15 @@ impl<'s> Pgseal<'s> {
         let binary =
             if self.account == Account::current() { built.to_owned() } else { reachable_by_all(built) };
         let dir = self.work_dir();
-        let mut command = self.account.command(binary, &self.sandbox.home_of(&self.account));
+        let home = self.sandbox.home_of(&self.account);
+        let mut command = match self.script {
+            None => self.account.command(binary, &home),
+            Some(script) => {
+                let mut shell = self.account.command("sh", &home);
+                shell.arg("-c").arg(script).arg("sh").arg(binary);
+                shell
+            }
+        };
         command.current_dir(dir).args(self.args).envs(self.env);
         (command, self.stdin)
     }

@@ -37,6 +37,12 @@ pub(crate) fn resolve(path: &Path) -> Result<Folder> {
         ))
         .hint("a folder with an ordinary name"));
     }
+    // A way that ends in `..` has no last part to leave as it is.
+    let absolute = if absolute.file_name().is_some() {
+        absolute
+    } else {
+        fs::canonicalize(&absolute).map_err(|error| Failure::io("find the folder", &absolute, &error))?
+    };
     let (Some(parent), Some(name)) = (absolute.parent(), absolute.file_name()) else {
         return Err(Failure::usage("the root directory cannot be a pgseal folder").hint("pgseal up ./pgseal"));
     };

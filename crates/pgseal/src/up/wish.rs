@@ -44,8 +44,10 @@ pub(crate) fn listen_addresses(words: &[String]) -> Result<Vec<IpAddr>> {
         for ip in meant {
             let broadcast = IpAddr::from(Ipv4Addr::BROADCAST);
             if ip.is_multicast() || ip == broadcast || ip.to_canonical() != ip {
-                return Err(Failure::usage(format!("--listen {word} is no address that a server listens on"))
-                    .hint("--listen 10.0.0.5, --listen localhost or --listen '*'"));
+                return Err(Failure::usage(format!(
+                    "--listen {word} is no address that a server listens on"
+                ))
+                .hint("--listen 10.0.0.5, --listen localhost or --listen '*'"));
             }
             if !addresses.contains(&ip) {
                 addresses.push(ip);
