@@ -14,6 +14,7 @@ use clap::{Parser, Subcommand};
 
 use crate::failure::{Ending, Failure, Result};
 use crate::report::escape::lines_for_terminal;
+use crate::report::screen::Screen;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -114,5 +115,7 @@ fn write_out(text: &str) -> std::io::Result<()> {
 
 /// A line on stderr, made harmless. Progress and errors go this way; results never do.
 pub(crate) fn say(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{}", lines_for_terminal(text));
+    // Of stdout, and yet right: the letters are the locale's, which both streams share.
+    let text = Screen::of_stdout().spelled(&lines_for_terminal(text));
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
 }

@@ -55,7 +55,7 @@ pub(crate) fn human(proof: &Proof, screen: Screen) -> String {
             // What holds is told in a line; JSON has all of it.
             None => shortened(&claim.evidence, screen),
         };
-        text.push_str(&screen.line(mark, claim.name.title(), &for_terminal(&said)));
+        text.push_str(&screen.line(mark, claim.name.title(), &screen.spelled(&for_terminal(&said))));
         text.push('\n');
     }
     for (name, reason) in &proof.left_out {

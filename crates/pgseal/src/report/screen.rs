@@ -57,11 +57,31 @@ impl Screen {
         format!("  {} {title:<24} {evidence}", self.mark(mark)).trim_end().to_owned()
     }
 
+    /// Our own words in letters that the terminal has. Foreign words stay as they are.
+    pub(crate) fn spelled(self, text: &str) -> String {
+        if self.unicode { text.to_owned() } else { text.replace('…', "...") }
+    }
+
     pub(crate) const fn ellipsis(self) -> &'static str {
         if self.unicode { "…" } else { "..." }
     }
 
     pub(crate) const fn dot(self) -> &'static str {
         if self.unicode { " · " } else { ", " }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_utf8_every_mark_and_word_of_ours_is_ascii() {
+        let (utf8, ascii) = (Screen::plain(true), Screen::plain(false));
+        for mark in [Mark::Holds, Mark::HoldsNot, Mark::CannotTell, Mark::Mind] {
+            let line = |screen: Screen| screen.line(mark, "title", &screen.spelled("9f:3c:…:81"));
+            assert!(line(ascii).is_ascii(), "{}", line(ascii));
+            assert_eq!(line(utf8).chars().count() + 3, line(ascii).chars().count());
+        }
     }
 }

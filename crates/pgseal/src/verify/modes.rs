@@ -78,7 +78,7 @@ async fn connects(
             Claim::cannot_tell(name, format!("TLS as wished, {version}, and no session: {why}"))
         }
         (Ok(FirstAnswer::Asked(request)), _) => {
-            Claim::holds(name, format!("{version}, as far as the server's {request}; no login was tried"))
+            Claim::holds(name, format!("{version}, no login tried: the server asks for {request}"))
         }
         (Ok(FirstAnswer::Refused(error)), _) if error.is(SqlState::INVALID_AUTHORIZATION) => {
             Claim::fails(name, format!("TLS as wished, {version}"), error.to_string())
