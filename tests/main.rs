@@ -27,3 +27,4 @@ mod hostile_text_in_a_certificate_is_shown_escaped;
 mod up_proves_every_claim_and_psql_gets_in_only_with_tls;
 mod what_a_failed_scenario_leaves_running_is_stopped;
 mod what_is_printed_as_json_is_what_the_schemas_say;
+mod what_people_read_stays_as_it_is;

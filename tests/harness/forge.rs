@@ -91,7 +91,9 @@ pub(crate) fn leaf_params(
     not_after: OffsetDateTime,
 ) -> CertificateParams {
     let names: Vec<String> = names.iter().map(|name| name.as_ref().to_owned()).collect();
+    let common_name = names.first().cloned().unwrap_or_default();
     let mut params = CertificateParams::new(names).expect("names of hosts and addresses");
+    params.distinguished_name.push(DnType::CommonName, common_name);
     params.is_ca = IsCa::ExplicitNoCa;
     params.use_authority_key_identifier_extension = true;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];

@@ -1,0 +1,124 @@
+//! The screens, whole: marks and columns in UTF-8, words in ASCII where the locale has no more. What differs from run to
+//! run (ports, dates, paths, fingerprints) is masked, and nothing else.
+
+use std::fs;
+
+use crate::harness::{Account, Forge, Install, Pgseal, Ran, Sandbox, Sealed, record};
+
+const LOCALES: [(&str, &str); 2] = [("utf8", "C.UTF-8"), ("ascii", "C")];
+
+#[test]
+fn the_screens_of_up_status_verify_and_down_stay_as_they_are() {
+    for (suffix, locale) in LOCALES {
+        // An ordinary user's server: what is printed does not depend on who runs the tests.
+        let server = Sealed::with(&Install::of(15), &Account::ordinary(), &[]);
+        let screen = |name: &str, args: &[&str], ending: i32| {
+            let ran = server.pgseal().args(args).env("LC_ALL", locale).run().ended(ending);
+            assert_eq!(ran.stderr(), "", "{ran}");
+            seen(&format!("{name}-{suffix}"), &server, &ran);
+        };
+        screen("up-again", &["up", "sealed"], 0);
+        screen("status", &["status", "sealed"], 0);
+        server.prepend_hba("host all all 127.0.0.1/32 scram-sha-256");
+        fs::rename(server.at("client/pgpass"), server.at("client/pgpass-elsewhere")).unwrap();
+        server.reload();
+        screen("verify-fallen", &["verify", "sealed"], 1);
+        screen("down", &["down", "sealed"], 0);
+        screen("status-stopped", &["status", "sealed"], 1);
+    }
+}
+
+#[test]
+fn the_screen_of_a_new_server_stays_as_it_is() {
+    for (suffix, locale) in LOCALES {
+        // Only for its folder and its names: it is removed, and made again to be looked at.
+        let server = Sealed::with(&Install::of(15), &Account::ordinary(), &[]);
+        server.pgseal().args(["down", "sealed", "--remove", "--yes"]).run().succeeded();
+        let port = server.port().to_string();
+        let up = server.pgseal().args(["up", "sealed", "-p", &port]).bindir(server.install());
+        seen(&format!("up-{suffix}"), &server, &up.env("LC_ALL", locale).run().succeeded());
+    }
+}
+
+#[test]
+fn the_screen_of_a_certificate_stays_as_it_is() {
+    let sandbox = Sandbox::new();
+    let ours = Forge::new("Beispiel-CA für Tests");
+    let leaf = ours.leaf(&["db1.example.org", "*.db.example.org", "10.0.0.5", "2001:db8::5"]);
+    let bundle = format!("{}{}", leaf.certificate, ours.certificate());
+    sandbox.file_of(&Account::current(), "bundle.crt", 0o644, &bundle);
+    for (suffix, locale) in LOCALES {
+        let show = Pgseal::new(&sandbox).args(["cert", "show", "bundle.crt"]).current_dir(sandbox.path());
+        let ran = show.env("LC_ALL", locale).run().succeeded();
+        compare(&format!("cert-show-{suffix}"), &mask(ran.stdout()));
+    }
+}
+
+fn seen(name: &str, server: &Sealed, ran: &Ran) {
+    if name.ends_with("-ascii") {
+        assert!(ran.stdout().is_ascii(), "{ran}");
+    }
+    let settings: toml::Table = {
+        let text = fs::read_to_string(server.at("pgseal.toml")).unwrap();
+        text.parse().unwrap()
+    };
+    let names: Vec<&str> = settings["certificate"]["names"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|name| name.as_str())
+        .collect();
+    let text = ran
+        .stdout()
+        .replace(server.fact("dir"), "/DIR")
+        .replace(server.fact("bindir"), "/BINDIR")
+        .replace(&names.join(", "), "NAMES")
+        .replace(&format!("PostgreSQL {}", server.fact("pg_version")), "PostgreSQL VERSION")
+        .replace(&format!("as user {}", server.fact("run_as")), "as user USER")
+        .replace(&server.port().to_string(), "PORT");
+    compare(name, &mask(&text));
+}
+
+fn compare(name: &str, text: &str) {
+    insta::with_settings!({prepend_module_to_snapshot => false, omit_expression => true}, {
+        insta::assert_snapshot!(name, text);
+    });
+    record("what people read stays as it is", 1);
+}
+
+/// Masks what every run has anew: dates, process numbers, fingerprints, serial numbers.
+fn mask(text: &str) -> String {
+    text.lines().map(mask_line).collect::<Vec<_>>().join("\n")
+}
+
+fn mask_line(line: &str) -> String {
+    let mut masked = String::new();
+    let mut before = "";
+    for word in line.split_inclusive(' ') {
+        let bare = word.trim_end().trim_end_matches([',', ';', ')']);
+        let mask = match bare {
+            _ if before == "pid" => "PID",
+            _ if before == "serial" => "SERIAL",
+            _ if is_date(bare) => "DATE",
+            _ if is_fingerprint(bare) => "FINGERPRINT",
+            _ => bare,
+        };
+        masked.push_str(&word.replacen(bare, mask, 1));
+        before = bare;
+    }
+    masked
+}
+
+/// `2026-11-24`, alone or with a time of day.
+fn is_date(word: &str) -> bool {
+    let digits = word.bytes().filter(u8::is_ascii_digit).count();
+    (word.len() == 10 && digits == 8 || word.len() == 20 && digits == 14 && word.ends_with('Z'))
+        && word.bytes().nth(4) == Some(b'-')
+}
+
+/// Pairs of hexadecimal digits, whole or with their middle left out.
+fn is_fingerprint(word: &str) -> bool {
+    let pairs: Vec<&str> = word.split(':').collect();
+    let pair = |text: &&str| text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    pairs.len() > 3 && pairs.iter().filter(|text| !matches!(**text, "…" | "...")).all(pair)
+}
