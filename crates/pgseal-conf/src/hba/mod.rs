@@ -4,6 +4,8 @@
 //! Refuses to know whether a role exists, what a name resolves to and which interfaces a host has, unless told.
 
 mod address;
+mod connection;
+mod decide;
 mod diagnostic;
 mod grammar;
 mod ldap_url;
@@ -11,12 +13,16 @@ mod lint;
 mod load;
 mod method;
 mod option;
+pub mod proof;
 mod requirements;
 mod rule;
 mod server;
 mod view;
+mod world;
 
 pub use address::AddressRange;
+pub use connection::{Channel, ClientName, Connection, Purpose};
+pub use decide::{Decision, Hinge, Outcome, Passed, decide};
 pub use diagnostic::{Diagnostic, Problem, Severity};
 pub use load::{Entry, Ruleset, SourceFile};
 pub use method::Method;
@@ -24,3 +30,4 @@ pub use option::{ClientCertificate, OptionName, OptionValue, RuleOption};
 pub use rule::{AddressMatch, ConnectionType, DatabaseMatch, RoleMatch, Rule};
 pub use server::{Build, Server};
 pub use view::ViewRow;
+pub use world::{Roles, World};
