@@ -46,14 +46,18 @@ struct Row {
 
 pub(crate) async fn run(options: Options) -> Result<Outcome> {
     let folder = state::resolve(&folder(options.dir))?;
-    let user = server_of(&folder, options.remove)?;
+    let (user, unfinished) = server_of(&folder, options.remove)?;
     if options.remove && !options.yes {
         ask(&folder)?;
     }
     let mut delegate = Delegate::start(&user).await?;
     let lock = Lock::take(folder.root())?;
-    let stopped_pid =
-        if folder.data().is_dir() { control::stop(&folder, &mut delegate).await? } else { None };
+    // What a cut-off up left at work is no server, and removing waits for it.
+    let stopped_pid = if folder.data().is_dir() && !unfinished {
+        control::stop(&folder, &mut delegate).await?
+    } else {
+        None
+    };
     if options.remove {
         remove(&folder, &user).await?;
     }
@@ -70,11 +74,11 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
     }))
 }
 
-/// Who runs the folder's server. A folder that was never finished can be removed too.
-fn server_of(folder: &Folder, remove: bool) -> Result<SystemUser> {
+/// Who runs the folder's server, and whether it was never finished: such a folder can be removed too.
+fn server_of(folder: &Folder, remove: bool) -> Result<(SystemUser, bool)> {
     match state::observe(folder)? {
-        State::Unfinished if remove => server_user(None),
-        _ => server_user(Some(&state::made(folder)?.server.run_as)),
+        State::Unfinished if remove => Ok((server_user(None)?, true)),
+        _ => Ok((server_user(Some(&state::made(folder)?.server.run_as))?, false)),
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -37,6 +38,21 @@ const HANDED_DOWN: [&str; 11] = [
     "TMPDIR",
 ];
 
+/// How often one that was ended by a signal before it could greet is started again.
+const TRIES: u32 = 10;
+
+/// A delegate that never came to be.
+struct Stillborn {
+    error: io::Error,
+    by_signal: bool,
+}
+
+impl From<io::Error> for Stillborn {
+    fn from(error: io::Error) -> Self {
+        Self { error, by_signal: false }
+    }
+}
+
 pub(crate) struct Delegate {
     child: Child,
     input: ChildStdin,
@@ -46,10 +62,27 @@ pub(crate) struct Delegate {
 
 impl Delegate {
     /// Starts one. As an ordinary user only for oneself.
+    ///
+    /// Until it has a session of its own, Ctrl-C in our terminal ends it, too. That is no reason to fail: who
+    /// was interrupted has to clean up, and that takes a delegate.
     pub(crate) async fn start(user: &SystemUser) -> Result<Self> {
-        let cannot = |error: &io::Error| {
-            Failure::new(format!("could not start a process as user {}: {error}", user.name))
-        };
+        let mut tries = TRIES;
+        loop {
+            tries -= 1;
+            match Self::start_once(user).await {
+                Ok(delegate) => return Ok(delegate),
+                Err(Stillborn { by_signal: true, .. }) if tries > 0 => {}
+                Err(Stillborn { error, .. }) => {
+                    return Err(Failure::new(format!(
+                        "could not start a process as user {}: {error}",
+                        user.name
+                    )));
+                }
+            }
+        }
+    }
+
+    async fn start_once(user: &SystemUser) -> std::result::Result<Self, Stillborn> {
         let mut command = Command::new(own_program());
         command
             .arg(ARGUMENT)
@@ -60,17 +93,29 @@ impl Delegate {
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
             .kill_on_drop(true);
-        let mut child = command.spawn().map_err(|error| cannot(&error))?;
+        let mut child = command.spawn().map_err(Stillborn::from)?;
         let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err(Failure::new("a process was started without its pipes"));
+            return Err(io::Error::other("it came without its pipes").into());
         };
         let mut delegate = Self { child, input, output, user: user.clone() };
-        let become_user = Become { uid: user.uid, gid: user.gid, groups: user.groups.clone() };
-        delegate.send(&become_user, &[]).await.map_err(|error| cannot(&error))?;
-        match delegate.receive().await.map_err(|error| cannot(&error))? {
-            (Reply::Done, _) => Ok(delegate),
-            (Reply::Failed(trouble), _) => Err(cannot(&trouble.to_error())),
-            (other, _) => Err(Failure::new(format!("a delegate greeted with {other:?}"))),
+        match delegate.greet().await {
+            Ok(()) => Ok(delegate),
+            Err(error) if error.raw_os_error().is_some() => Err(error.into()),
+            // The pipe was closed: it ended, and how is known in a moment.
+            Err(error) => {
+                let ended = delegate.child.wait().await;
+                Err(Stillborn { error, by_signal: ended.is_ok_and(|status| status.signal().is_some()) })
+            }
+        }
+    }
+
+    async fn greet(&mut self) -> io::Result<()> {
+        let SystemUser { uid, gid, groups, .. } = self.user.clone();
+        self.send(&Become { uid, gid, groups }, &[]).await?;
+        match self.receive().await?.0 {
+            Reply::Done => Ok(()),
+            Reply::Failed(trouble) => Err(trouble.to_error()),
+            other => Err(io::Error::other(format!("it greeted with {other:?}"))),
         }
     }
 

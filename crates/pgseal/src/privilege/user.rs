@@ -52,6 +52,15 @@ impl SystemUser {
         }
     }
 
+    /// The user with a uid, as far as the name service knows one.
+    pub(crate) fn with_uid(uid: u32) -> Result<Self> {
+        match User::from_uid(Uid::from_raw(uid)) {
+            Ok(Some(user)) => Self::from_entry(user),
+            Ok(None) => Err(Failure::new(format!("there is no user with uid {uid} on this machine"))),
+            Err(error) => Err(Failure::new(format!("could not look up uid {uid}: {}", error.desc()))),
+        }
+    }
+
     /// The name behind a uid, or the number where there is none.
     pub(crate) fn name_of(uid: u32) -> String {
         match User::from_uid(Uid::from_raw(uid)) {

@@ -1,6 +1,7 @@
 //! The server of a pgseal folder, through its delegate: found, started, stopped, with sentences.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use crate::failure::{Failure, Result};
 use crate::folder::layout::Folder;
@@ -11,6 +12,7 @@ use crate::server::said::last_lines;
 
 /// A server that recovers after a crash may need its time.
 const START_SECONDS: u64 = 300;
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(10);
 /// A fast shutdown writes a checkpoint.
 const STOP_SECONDS: u64 = 300;
 
@@ -35,6 +37,30 @@ pub(crate) async fn find(
         .hint("stop it the way it was started, then again: pgseal up")),
         Reply::Server(Found::Stranger { pid, why }) => Err(stranger(&data, pid, &why)),
         other => Err(delegate.unexpected("look for the server of", &data, &other)),
+    }
+}
+
+/// The same, once it lets connections in: one that is starting is waited for, and one that is stopping
+/// is none.
+pub(crate) async fn find_ready(
+    folder: &Folder,
+    settings: &Settings,
+    delegate: &mut Delegate,
+) -> Result<Option<RunningServer>> {
+    let deadline = Instant::now() + Duration::from_secs(START_SECONDS);
+    loop {
+        let server = match find(folder, settings, delegate).await? {
+            Some(server) if !server.ready => server,
+            found => return Ok(found),
+        };
+        if Instant::now() >= deadline {
+            return Err(Failure::new(format!(
+                "the server (pid {}) let nobody in within {START_SECONDS} s",
+                server.pid
+            ))
+            .hint(format!("look at its log: {}", folder.log().display())));
+        }
+        tokio::time::sleep(LOOK_AGAIN_AFTER).await;
     }
 }
 

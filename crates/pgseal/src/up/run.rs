@@ -162,7 +162,7 @@ async fn again(folder: &Folder, settings: Settings, wish: &Wish, shield: &Shield
     let user = server_user(Some(&settings.server.run_as))?;
     let mut delegate = Delegate::start(&user).await?;
     let _lock = Lock::take(folder.root())?;
-    let (state, pid) = if let Some(server) = control::find(folder, &settings, &mut delegate).await? {
+    let (state, pid) = if let Some(server) = control::find_ready(folder, &settings, &mut delegate).await? {
         (UpState::Running, server.pid)
     } else {
         let held = shield.hold();

@@ -8,8 +8,9 @@ use crate::failure::{Failure, Result};
 use crate::folder::layout::Folder;
 use crate::folder::lock::Lock;
 use crate::privilege::delegate::Delegate;
+use crate::privilege::files::{self, Kind};
 use crate::privilege::message::{Reply, Request, StopOutcome};
-use crate::privilege::user::SystemUser;
+use crate::privilege::user::{SystemUser, effective_uid};
 
 /// Until [`Undo::keep`] is called, [`Undo::run`] takes everything away again.
 ///
@@ -66,13 +67,28 @@ impl Undo {
 
 /// Empties an unfinished folder. Only ever called on one that never held data.
 pub(crate) async fn clear(folder: &Folder, user: &SystemUser) -> Result<()> {
-    let mut delegate = Delegate::start(user).await?;
-    stop_quietly(folder, &mut delegate).await?;
-    for path in folder.of_the_server() {
-        if path.symlink_metadata().is_ok_and(|found| found.is_dir()) {
-            delegate.empty(&path).await?;
-            remove_one(&path, |path| fs::remove_dir(path))?;
+    // A cut-off `up` may have been told another user to run as.
+    let owner = match files::status(&folder.data()) {
+        Ok(Some(found)) if found.uid != user.uid && found.uid != effective_uid() => {
+            SystemUser::with_uid(found.uid)?
         }
+        _ => user.clone(),
+    };
+    let mut delegate = Delegate::start(&owner).await?;
+    for path in folder.of_the_server() {
+        match files::status(&path) {
+            Ok(Some(found)) if found.kind != Kind::Directory => continue,
+            // Cut off before it was given away, it is still empty.
+            Ok(Some(found)) if found.uid != owner.uid => {}
+            Ok(Some(_)) => {
+                if path == folder.data() {
+                    stop_quietly(&path, &mut delegate).await?;
+                }
+                delegate.empty(&path).await?;
+            }
+            _ => continue,
+        }
+        remove_one(&path, |path| fs::remove_dir(path))?;
     }
     for path in [folder.authority(), folder.client()] {
         remove_one(&path, |path| fs::remove_dir_all(path))?;
@@ -90,12 +106,8 @@ pub(crate) async fn clear(folder: &Folder, user: &SystemUser) -> Result<()> {
 }
 
 /// Stops the server if there is one, and waits for what a cut-off `up` left at work.
-async fn stop_quietly(folder: &Folder, delegate: &mut Delegate) -> Result<()> {
-    let data = folder.data();
-    if !data.is_dir() {
-        return Ok(());
-    }
-    let request = Request::StopServer { data: data.clone(), seconds: PATIENCE_SECONDS };
+async fn stop_quietly(data: &Path, delegate: &mut Delegate) -> Result<()> {
+    let request = Request::StopServer { data: data.to_owned(), seconds: PATIENCE_SECONDS };
     match delegate.ask(&request, &[]).await?.0 {
         // A stranger's number is what a cut-off initdb leaves there: a negative one.
         Reply::Stopped(
@@ -106,13 +118,13 @@ async fn stop_quietly(folder: &Folder, delegate: &mut Delegate) -> Result<()> {
                 "the server (pid {pid}) did not stop within {PATIENCE_SECONDS} s"
             )));
         }
-        other => return Err(delegate.unexpected("stop the server of", &data, &other)),
+        other => return Err(delegate.unexpected("stop the server of", data, &other)),
     }
-    let request = Request::WaitUntilLeft { data: data.clone(), seconds: PATIENCE_SECONDS };
+    let request = Request::WaitUntilLeft { data: data.to_owned(), seconds: PATIENCE_SECONDS };
     match delegate.ask(&request, &[]).await?.0 {
         Reply::AtWork(None) => Ok(()),
         Reply::AtWork(Some(who)) => Err(Failure::new(format!("{who} still works in {}", data.display()))),
-        other => Err(delegate.unexpected("look who works in", &data, &other)),
+        other => Err(delegate.unexpected("look who works in", data, &other)),
     }
 }
 
