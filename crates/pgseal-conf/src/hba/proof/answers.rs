@@ -9,7 +9,8 @@ use super::hinges;
 use super::interval::{self, Stretch, V4_FIRST, V4_LAST};
 use super::lower::{Terms, lower};
 use super::question::{NoPath, Purposes, Question, Unclear, Verdict, Witness};
-use super::sweep::{Depth, Left, Part, Pass, sweep, witness};
+use super::sweep::{Depth, Left, Part, Pass, sweep};
+use super::witness::witness;
 use crate::ByteString;
 use crate::hba::connection::Channel;
 use crate::hba::decide::{Hinge, decide};
@@ -19,7 +20,7 @@ use crate::hba::rule::Rule;
 use crate::hba::world::World;
 
 /// The work one question may take: some seconds at worst, on masks with holes that nobody writes.
-const BUDGET: u64 = 60_000_000;
+const BUDGET: u64 = 100_000_000;
 /// How many possible witnesses are compared to find the one that hinges on least.
 const MAX_CANDIDATES: usize = 16;
 /// How many stretches of addresses are listed for one rule.
@@ -76,15 +77,17 @@ pub fn reachable(
     };
     // What is called certain is tried on the rules themselves.
     let holds = |witness: &Witness| {
-        let outcomes =
-            witness.connection().map(|who| decide(rules, &who, world).outcomes).unwrap_or_default();
+        let outcomes = witness
+            .connection()
+            .map(|who| decide(rules, &who, &witness.world(world)).outcomes)
+            .unwrap_or_default();
         !outcomes.is_empty() && outcomes.iter().all(|outcome| outcome.rule.is_some_and(is_wanted))
     };
     if let Some(witness) = certain.filter(holds) {
         return Verdict::Path(Box::new(witness));
     }
     let weighed = candidates.into_iter().map(|witness| {
-        let hinges = hinges::of(rules, &witness, world, |rule| !wanted(rule));
+        let hinges = hinges::of(rules, &witness, &witness.world(world), |rule| !wanted(rule));
         (hinges.len(), hinges, witness)
     });
     let unclear = match weighed.min_by_key(|(count, _, _)| *count) {
@@ -275,7 +278,7 @@ impl Asked<'_> {
         if let Reach::Unclear(unclear) = state
             && let Some(witness) = &unclear.witness
         {
-            unclear.hinges.extend(hinges::of(self.rules, witness, world, |_| true));
+            unclear.hinges.extend(hinges::of(self.rules, witness, &witness.world(world), |_| true));
             if unclear.hinges.is_empty() {
                 unclear.hinges.insert(Hinge::TooComplex);
             }

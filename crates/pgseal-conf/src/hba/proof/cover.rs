@@ -4,7 +4,7 @@ use super::lower::{Databases, Lowered, Places, Users};
 use super::universe::ClassId;
 
 /// How many comparisons are made to name rules, in all.
-const MAX_COMPARISONS: usize = 2_000_000;
+const MAX_COMPARISONS: usize = 300_000;
 /// How many rules are named that take a part each.
 const MAX_NAMED: usize = 8;
 

@@ -1,6 +1,7 @@
 //! Address ranges as value and mask, holes and all, and whether a union of them covers another: the general case, which
 //! takes long in theory and is cut off by a budget. Refuses to know rules.
 
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::rc::Rc;
 
@@ -132,6 +133,56 @@ impl Cube {
     }
 }
 
+/// Cubes whose masks have holes, by mask, so that what holds an address is found without looking at each.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Holes {
+    by_mask: HashMap<(Family, u128), HashSet<u128>>,
+}
+
+impl Holes {
+    pub(super) fn insert(&mut self, cube: Cube) {
+        self.by_mask.entry((cube.family, cube.mask)).or_default().insert(cube.value);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_mask.is_empty()
+    }
+
+    /// What it costs to look something up.
+    pub(super) fn masks(&self) -> usize {
+        self.by_mask.len()
+    }
+
+    /// Whether one of them holds the address at this place.
+    pub(super) fn hold(&self, place: u128) -> bool {
+        let at = |family| Cube { family, value: place & family.full(), mask: family.full() };
+        let family = if (V4_FIRST..=V4_LAST).contains(&place) { Family::V4 } else { Family::V6 };
+        self.take(at(family))
+    }
+
+    /// Whether one of them holds all of a cube.
+    pub(super) fn take(&self, cube: Cube) -> bool {
+        let wider = |(family, mask): &(Family, u128)| *family == cube.family && mask & !cube.mask == 0;
+        self.by_mask.iter().any(|(key, values)| wider(key) && values.contains(&(cube.value & key.1)))
+    }
+
+    /// Those that have an address in common with a cube.
+    pub(super) fn meeting(&self, cube: Cube, budget: &mut Budget) -> Result<Vec<Cube>, TooComplex> {
+        let mut found = Vec::new();
+        for (&(family, mask), values) in &self.by_mask {
+            let of = |value: u128| Cube { family, value, mask };
+            if family == cube.family && mask & !cube.mask == 0 {
+                budget.spend(1)?;
+                found.extend(values.get(&(cube.value & mask)).map(|value| of(*value)));
+            } else {
+                budget.spend(values.len())?;
+                found.extend(values.iter().map(|value| of(*value)).filter(|other| other.meets(cube)));
+            }
+        }
+        Ok(found)
+    }
+}
+
 /// The cubes that make up a stretch of one family.
 pub(super) fn cubes_of(family: Family, (start, end): Stretch) -> Vec<Cube> {
     let (start, end) = match family {
@@ -169,9 +220,8 @@ pub(super) fn uncovered(
     let family = target.family;
     let mut all: Vec<Cube> = cover.to_vec();
     all.extend(NOBODY.iter().flat_map(|stretch| match family {
-        Family::V4 => cubes_of(family, *stretch),
         Family::V6 if (V4_FIRST..=V4_LAST).contains(&stretch.0) => Vec::new(),
-        Family::V6 => cubes_of(family, *stretch),
+        Family::V4 | Family::V6 => cubes_of(family, *stretch),
     }));
     if family == Family::V6 {
         all.extend(cubes_of(family, (V4_FIRST, V4_LAST)));

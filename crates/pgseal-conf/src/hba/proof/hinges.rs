@@ -46,22 +46,21 @@ fn address(address: &AddressMatch, witness: &Witness, world: &World, own: bool) 
     use WitnessAddress as At;
     match (address, &witness.address) {
         (Rule::All, _) => Fit::Yes,
-        (_, None) => Fit::No,
         (_, Some(At::Exactly(_))) => fits_address(address, &stand_in(witness), world),
         (Rule::HostName(name), Some(At::HostName(at)))
             if name.as_bytes().eq_ignore_ascii_case(at.as_bytes()) =>
         {
             given(own, Hinge::HostName(name.clone()))
         }
-        (Rule::HostName(name), Some(_)) => Fit::on(Hinge::HostName(name.clone())),
+        (Rule::HostName(name), _) => Fit::on(Hinge::HostName(name.clone())),
         (Rule::SameHost, Some(At::SameHost)) | (Rule::SameNet, Some(At::SameHost | At::SameNet)) => {
             given(own, Hinge::Interfaces)
         }
         (Rule::Scoped(text), Some(At::Scoped(at))) if text == at => given(own, Hinge::Zone(text.clone())),
-        (Rule::Scoped(text), Some(_)) => Fit::on(Hinge::Zone(text.clone())),
-        (Rule::SameHost | Rule::SameNet, Some(_)) if world.interfaces.is_none() => Fit::on(Hinge::Interfaces),
+        (Rule::Scoped(text), _) => Fit::on(Hinge::Zone(text.clone())),
+        (Rule::SameHost | Rule::SameNet, _) if world.interfaces.is_none() => Fit::on(Hinge::Interfaces),
         // The client is somewhere else in its place; that there is such a place hinges on the place alone.
-        (Rule::SameHost | Rule::SameNet | Rule::Range(_), Some(_)) => Fit::No,
+        (Rule::SameHost | Rule::SameNet | Rule::Range(_), _) => Fit::No,
     }
 }
 

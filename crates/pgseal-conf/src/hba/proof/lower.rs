@@ -165,16 +165,13 @@ impl Lowering<'_> {
 
     /// Settles who stands for "any other" user and database.
     fn settle_others(&mut self) {
-        match &self.question.user {
-            Some(user) => {
-                let user = self.universe.names.number(cut(user.as_bytes()).into());
-                self.universe.other_users = vec![user];
-            }
-            None => {
-                let made_up = ["pgseal_nobody", "x", "nobody"].map(|wish| self.universe.invent(wish));
-                self.universe.other_users = made_up.to_vec();
-                self.universe.other_users_are_nobody = true;
-            }
+        if let Some(user) = &self.question.user {
+            let user = self.universe.names.number(cut(user.as_bytes()).into());
+            self.universe.other_users = vec![user];
+        } else {
+            let made_up = ["pgseal_nobody", "x", "nobody"].map(|wish| self.universe.invent(wish));
+            self.universe.other_users = made_up.to_vec();
+            self.universe.other_users_are_nobody = true;
         }
         let made_up = ["pgseal_nowhere", "y", "nowhere"].map(|wish| self.universe.invent(wish));
         self.universe.other_databases = made_up.to_vec();

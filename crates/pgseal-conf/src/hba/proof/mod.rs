@@ -14,6 +14,7 @@ mod question;
 mod shelf;
 mod sweep;
 mod universe;
+mod witness;
 
 pub use answers::{
     AddressSpan, Reach, admission, local_path, plaintext_path, reach, reachable, without_client_certificate,

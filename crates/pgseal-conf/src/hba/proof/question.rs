@@ -8,6 +8,7 @@ use crate::ByteString;
 use crate::hba::connection::{Channel, ClientName, Connection, Purpose};
 use crate::hba::decide::Hinge;
 use crate::hba::method::Method;
+use crate::hba::world::{Roles, World};
 
 /// Which connections a question is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,11 +118,23 @@ pub struct Witness {
     pub address: Option<WitnessAddress>,
     /// As whom.
     pub user: WitnessName,
+    /// Whether that name was made up, so that no role of the server is called so.
+    pub user_is_made_up: bool,
     /// To which database; `None`: physical replication.
     pub database: Option<WitnessName>,
 }
 
 impl Witness {
+    /// The world as far as it concerns the witness: a user that was made up is a member of nothing.
+    pub(super) fn world(&self, world: &World) -> World {
+        let roles = if self.user_is_made_up {
+            world.roles.clone().or_else(|| Some(Roles::new()))
+        } else {
+            world.roles.clone()
+        };
+        World { roles, interfaces: world.interfaces.clone() }
+    }
+
     /// The connection itself, where every part of it is exactly known.
     pub fn connection(&self) -> Option<Connection> {
         let WitnessName::Exactly(user) = &self.user else { return None };

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::cube::{Budget, Cube, Family, TooComplex, cubes_of, uncovered};
+use super::cube::{Budget, Cube, Family, Holes, TooComplex, cubes_of, uncovered};
 use super::interval::{IntervalSet, NOBODY, Stretch};
 use super::lower::Places;
 
@@ -38,7 +38,7 @@ const MAX_STRETCHES: usize = 4096;
 struct Shelf {
     intervals: IntervalSet,
     /// Ranges whose masks have holes.
-    cubes: Vec<Cube>,
+    holes: Holes,
     /// Places of which nothing is known but their name.
     unknown: HashSet<u32>,
 }
@@ -89,7 +89,7 @@ impl Shelves {
                         Some(stretches) => {
                             stretches.into_iter().for_each(|stretch| shelf.intervals.insert(stretch))
                         }
-                        None => shelf.cubes.push(*cube),
+                        None => shelf.holes.insert(*cube),
                     }
                 }
             }
@@ -153,11 +153,13 @@ impl Shelves {
         let walk = self.walk(keys, stretch, budget)?;
         self.remember(keys, stretch, &walk);
         let Some(gap) = walk.gap else { return Ok(None) };
-        let holes: usize = self.present(keys).map(|shelf| shelf.cubes.len()).sum();
-        budget.spend(holes)?;
-        let held = self.present(keys).flat_map(|shelf| &shelf.cubes).any(|cube| cube.holds(gap));
+        budget.spend(self.present(keys).map(|shelf| shelf.holes.masks()).sum())?;
+        let held = self.present(keys).any(|shelf| shelf.holes.hold(gap));
         if cube.is_none_or(|cube| cube.holds(gap)) && !held {
             return Ok(Some(gap));
+        }
+        if cube.is_some_and(|cube| self.present(keys).any(|shelf| shelf.holes.take(cube))) {
+            return Ok(None);
         }
         self.free_among_cubes(keys, stretch, cube, budget)
     }
@@ -175,15 +177,20 @@ impl Shelves {
             None => vec![Family::V4, Family::V6],
         };
         for family in families {
-            let mut cover: Vec<Cube> = Vec::new();
+            let mut stretches: Vec<Cube> = Vec::new();
             for shelf in self.present(keys) {
-                let stretches = shelf.intervals.within(stretch);
-                budget.spend(stretches.len())?;
-                cover.extend(stretches.into_iter().flat_map(|stretch| cubes_of(family, stretch)));
-                cover.extend(shelf.cubes.iter().filter(|cube| cube.family == family));
+                let within = shelf.intervals.within(stretch);
+                budget.spend(within.len())?;
+                stretches.extend(within.into_iter().flat_map(|stretch| cubes_of(family, stretch)));
             }
             let targets = cube.map_or_else(|| cubes_of(family, stretch), |cube| vec![cube]);
             for target in targets {
+                budget.spend(stretches.len())?;
+                let mut cover: Vec<Cube> =
+                    stretches.iter().copied().filter(|cube| cube.meets(target)).collect();
+                for shelf in self.present(keys) {
+                    cover.extend(shelf.holes.meeting(target, budget)?);
+                }
                 let found = uncovered(target, &cover, budget)?;
                 if found.is_some() {
                     return Ok(found);
@@ -202,7 +209,7 @@ impl Shelves {
         limit: usize,
     ) -> (Vec<Stretch>, bool) {
         let (mut found, mut steps) = (Vec::new(), 0);
-        if self.present(keys).any(|shelf| !shelf.cubes.is_empty()) {
+        if self.present(keys).any(|shelf| !shelf.holes.is_empty()) {
             return (found, false);
         }
         let wanted: Option<Vec<Stretch>> = match places {
@@ -242,9 +249,9 @@ impl Shelves {
 
     /// Whether this address is free.
     pub(super) fn is_free(&self, keys: &[(Key, Key)], place: u128) -> bool {
-        !self.present(keys).any(|shelf| {
-            shelf.intervals.end_of_cover(place).is_some() || shelf.cubes.iter().any(|cube| cube.holds(place))
-        })
+        !self
+            .present(keys)
+            .any(|shelf| shelf.intervals.end_of_cover(place).is_some() || shelf.holes.hold(place))
     }
 
     fn present(&self, keys: &[(Key, Key)]) -> impl Iterator<Item = &Shelf> {

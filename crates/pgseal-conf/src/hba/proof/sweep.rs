@@ -10,13 +10,12 @@
 //! there is nothing. The *certain* pass lets them fall against it and tries concrete names alone: what it finds is so.
 
 use super::cube::{Budget, TooComplex};
-use super::interval::{self, Stretch};
+use super::interval::Stretch;
 use super::lower::{Lowered, Places, Terms};
-use super::question::{Question, Witness, WitnessAddress, WitnessName};
+use super::question::Question;
 use super::shelf::{ALL, Key, NAMED, REPLICATION, SAME, Shelves, Spot, class_key, unknown_key};
-use super::universe::{ClassId, Unknown, UnknownPlace};
+use super::universe::{ClassId, Unknown};
 use crate::hba::connection::Channel;
-use crate::hba::rule::Rule;
 
 /// How many kinds of database and user one rule may have together.
 const MAX_KINDS: usize = 1 << 16;
@@ -286,7 +285,7 @@ impl Sweep<'_> {
 }
 
 /// The shelves that hold what is taken from a trial.
-fn keys(terms: &Terms, pass: Pass, trial: Trial) -> Vec<(Key, Key)> {
+pub(super) fn keys(terms: &Terms, pass: Pass, trial: Trial) -> Vec<(Key, Key)> {
     let mut users = vec![ALL];
     match trial.user {
         TrialUser::Other => {}
@@ -331,91 +330,4 @@ fn joined(mut stretches: Vec<Stretch>, limit: usize) -> (Vec<Stretch>, bool) {
     let fits = joined.len() <= limit;
     joined.truncate(limit);
     (joined, fits)
-}
-
-/// A trial that succeeded, in words.
-pub(super) fn witness(
-    terms: &Terms,
-    question: &Question,
-    rules: &[Rule],
-    lowered: &Lowered<ClassId>,
-    (trial, spot): (Trial, Spot),
-    shelves: &Shelves,
-    pass: Pass,
-) -> Option<Witness> {
-    let rule = rules.get(lowered.rule)?;
-    let universe = &terms.universe;
-    let member = |class, nth: usize| {
-        let members = terms.classes.members(class);
-        members.get(nth).or(members.first()).map(|name| universe.name(*name))
-    };
-    let unknown = |number: u32| match universe.unknowns.get(number) {
-        Some(Unknown::Member(role)) => WitnessName::MemberOf(role.clone()),
-        Some(Unknown::Matched(pattern) | Unknown::Opaque(pattern)) => {
-            WitnessName::Matching(pattern.text().clone())
-        }
-        Some(Unknown::RoleOfUser) | None => WitnessName::RoleOfUser,
-    };
-    let other = |names: &[u32]| {
-        WitnessName::Exactly(names.first().map(|name| universe.name(*name)).unwrap_or_default())
-    };
-    let user = match trial.user {
-        TrialUser::Other => other(&universe.other_users),
-        TrialUser::Class(class) => WitnessName::Exactly(member(class, 0)?),
-        TrialUser::Unknown(number) => unknown(number),
-    };
-    let database = match (trial.database, trial.user) {
-        (TrialDatabase::Replication, _) => None,
-        (TrialDatabase::Other, _) => Some(other(&universe.other_databases)),
-        (TrialDatabase::SameAsUser, _) => Some(match &user {
-            WitnessName::Exactly(name) => WitnessName::Exactly(name.clone()),
-            _ => WitnessName::SameAsUser,
-        }),
-        (TrialDatabase::Class(class), TrialUser::Class(user)) if class == user && !trial.same => {
-            Some(WitnessName::Exactly(member(class, 1)?))
-        }
-        (TrialDatabase::Class(class), _) => Some(WitnessName::Exactly(member(class, 0)?)),
-        (TrialDatabase::Unknown(number), _) => Some(unknown(number)),
-    };
-    let address = match (question.channel, spot) {
-        (Channel::Local, _) => None,
-        (_, Spot::At(place)) => {
-            let keys = keys(terms, pass, trial);
-            Some(WitnessAddress::Exactly(interval::address(plain_place(
-                shelves,
-                &keys,
-                &lowered.places,
-                place,
-            ))))
-        }
-        (_, Spot::Unknown(number)) => Some(match universe.places.get(number) {
-            Some(UnknownPlace::SameHost) => WitnessAddress::SameHost,
-            Some(UnknownPlace::SameNet) => WitnessAddress::SameNet,
-            Some(UnknownPlace::Scoped(text)) => WitnessAddress::Scoped(text.clone()),
-            Some(UnknownPlace::HostName(name)) => WitnessAddress::HostName(name.as_slice().into()),
-            None => return None,
-        }),
-    };
-    Some(Witness {
-        rule: lowered.rule,
-        method: rule.method,
-        channel: question.channel,
-        address,
-        user,
-        database,
-    })
-}
-
-/// Addresses that people know at sight, tried before the first free one: documentation, private, loopback.
-const WELL_KNOWN: [&str; 7] =
-    ["203.0.113.1", "2001:db8::1", "10.0.0.1", "192.168.0.1", "172.16.0.1", "127.0.0.1", "::1"];
-
-/// A free address that reads well; `place` if there is none.
-fn plain_place(shelves: &Shelves, keys: &[(Key, Key)], places: &Places, place: u128) -> u128 {
-    let cubes = places.cubes();
-    let fits = |at: u128| cubes.iter().any(|cube| cube.holds(at)) && shelves.is_free(keys, at);
-    let known = WELL_KNOWN.iter().filter_map(|text| interval::place(text.parse().ok()?));
-    // The first address of a network is no host's, as a rule.
-    let next = place.checked_add(1).filter(|_| place & 0xff == 0);
-    known.chain(next).find(|at| fits(*at)).unwrap_or(place)
 }
