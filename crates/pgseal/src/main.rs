@@ -3,6 +3,7 @@
 mod cli;
 mod failure;
 mod folder;
+mod hba;
 mod interrupt;
 mod privilege;
 mod report;

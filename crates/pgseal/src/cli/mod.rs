@@ -2,6 +2,7 @@
 
 mod cert;
 mod down;
+mod hba;
 mod options;
 mod status;
 mod up;
@@ -48,6 +49,9 @@ enum Verb {
     /// Certificates
     #[command(subcommand)]
     Cert(cert::Verb),
+    /// pg_hba.conf understood: check, explain, prove, enforce
+    #[command(subcommand)]
+    Hba(Box<hba::Verb>),
 }
 
 /// What a verb prints on stdout, and how the run ends.
@@ -84,6 +88,7 @@ async fn carry_out(verb: Verb) -> Result<Outcome> {
         Verb::Down(options) => down::run(options).await,
         Verb::Verify(options) => verify::run(options).await,
         Verb::Cert(verb) => cert::run(verb).await,
+        Verb::Hba(verb) => hba::run(*verb).await,
     }
 }
 
@@ -104,9 +109,14 @@ fn finish(outcome: Result<Outcome>) -> Ending {
 }
 
 fn write_out(text: &str) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
     let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-    match out.write_all(format!("{text}{end}").as_bytes()).and_then(|()| out.flush()) {
+    write_bytes(format!("{text}{end}").as_bytes())
+}
+
+/// Bytes on stdout as they are: a file that a person asked for.
+pub(crate) fn write_bytes(bytes: &[u8]) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
         // A reader that has seen enough (head, grep -q) is no error.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => other,

@@ -41,6 +41,10 @@ pub(crate) enum Request {
         path: PathBuf,
         mode: u32,
     },
+    /// The names in a folder.
+    List {
+        folder: PathBuf,
+    },
     /// Everything inside the folder; the folder stays.
     Empty {
         folder: PathBuf,
@@ -84,6 +88,8 @@ pub(crate) enum Reply {
     Reached(Result<(), Trouble>),
     /// The payload holds the bytes.
     Bytes,
+    /// Names, and whether each is a folder (links followed).
+    Names(Vec<(Vec<u8>, bool)>),
     /// The port on which each address can be listened on.
     Listened(Vec<Result<u16, Trouble>>),
     /// The payload holds the end of what was printed.

@@ -9,6 +9,7 @@ mod passwords;
 mod plaintext;
 mod prove;
 mod session;
+pub(crate) mod sql;
 pub(crate) mod subject;
 pub(crate) mod target;
 mod tls;

@@ -1,0 +1,240 @@
+//! `pgseal hba prove`.
+
+use clap::Args;
+use pgseal_conf::PgVersion;
+use pgseal_conf::hba::proof::{NoPath, Unclear, Verdict, Witness, plaintext_path};
+use pgseal_conf::hba::{Ruleset, World};
+use serde::Serialize;
+
+use super::super::Outcome;
+use super::super::options::Format;
+use super::FileOptions;
+use super::source::read;
+use crate::failure::{Ending, Failure, Result};
+use crate::hba::excerpt;
+use crate::hba::judged::{spelled, versions};
+use crate::hba::loading::refused;
+use crate::hba::source::Source;
+use crate::report::escape::for_terminal;
+use crate::report::json::{self, SCHEMA_VERSION};
+use crate::report::screen::{Mark, Screen};
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  pgseal hba prove /etc/postgresql/15/main/pg_hba.conf
+  ssh db1 cat /etc/postgresql/15/main/pg_hba.conf | pgseal hba prove - --pg-version 15
+
+Exit status: 0 no path, 1 a path or cannot tell, 3 a file that PostgreSQL would not load.")]
+pub(crate) struct Options {
+    #[command(flatten)]
+    file: FileOptions,
+    /// How the result is shown
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// The JSON of `pgseal hba prove` (docs/schema/hba-prove.json).
+#[derive(Debug, Serialize)]
+struct Row {
+    schema_version: u32,
+    file: String,
+    /// The worst verdict: `path` before `cannot-tell` before `no-path`.
+    verdict: &'static str,
+    witness: Option<WitnessRow>,
+    depends_on: Vec<String>,
+    reason: Option<String>,
+    loaded: Option<String>,
+    versions: Vec<VersionRow>,
+}
+
+#[derive(Debug, Serialize)]
+struct VersionRow {
+    versions: Vec<u16>,
+    verdict: &'static str,
+    witness: Option<WitnessRow>,
+    depends_on: Vec<String>,
+    reason: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct WitnessRow {
+    address: Option<String>,
+    user: String,
+    database: Option<String>,
+    replication: bool,
+    file: String,
+    line: u32,
+    method: &'static str,
+}
+
+/// A verdict and the versions that share it.
+struct Judged {
+    versions: Vec<PgVersion>,
+    ruleset: Ruleset,
+    verdict: Verdict,
+}
+
+pub(crate) async fn run(options: Options) -> Result<Outcome> {
+    let source = read(&options.file.file).await?;
+    let wanted = versions(options.file.pg_version.as_deref(), source.version)?;
+    let judged = judge(&source, &wanted)?;
+    let Some(worst) = judged.iter().max_by_key(|judged| weight(&judged.verdict)) else {
+        return Err(Failure::usage("there is no version to judge for"));
+    };
+    let ending = if matches!(worst.verdict, Verdict::NoPath(_)) { Ending::Well } else { Ending::NotProved };
+    let text = match options.format {
+        Format::Human => human(&source, &judged, Screen::of_stdout()),
+        Format::Json => json::text(&row(&source, worst, &judged))?,
+    };
+    Ok(Outcome { text, ending })
+}
+
+/// One verdict a group of versions; an error when any of them would not load the file.
+fn judge(source: &Source, wanted: &[PgVersion]) -> Result<Vec<Judged>> {
+    let mut groups: Vec<Judged> = Vec::new();
+    let mut refusing = Vec::new();
+    for version in wanted {
+        let ruleset = source.ruleset(*version);
+        if !ruleset.loads() {
+            refusing.push((*version, ruleset));
+            continue;
+        }
+        let verdict = plaintext_path(&ruleset.rules, &World::default());
+        match groups.iter_mut().find(|group| group.verdict == verdict && group.ruleset.rules == ruleset.rules)
+        {
+            Some(group) => group.versions.push(*version),
+            None => groups.push(Judged { versions: vec![*version], ruleset, verdict }),
+        }
+    }
+    if refusing.is_empty() { Ok(groups) } else { Err(refused(source, &refusing)) }
+}
+
+const fn weight(verdict: &Verdict) -> u8 {
+    match verdict {
+        Verdict::NoPath(_) => 0,
+        Verdict::CannotTell(_) => 1,
+        Verdict::Path(_) => 2,
+    }
+}
+
+fn row(source: &Source, worst: &Judged, judged: &[Judged]) -> Row {
+    let version_row = |judged: &Judged| VersionRow {
+        versions: judged.versions.iter().map(|version| version.major()).collect(),
+        verdict: judged.verdict.name(),
+        witness: judged.verdict.witness().map(|witness| witness_row(witness, &judged.ruleset)),
+        depends_on: hinges(&judged.verdict),
+        reason: reason(&judged.verdict, &judged.ruleset),
+    };
+    let VersionRow { verdict, witness, depends_on, reason, .. } = version_row(worst);
+    Row {
+        schema_version: SCHEMA_VERSION,
+        file: source.path.to_string(),
+        verdict,
+        witness,
+        depends_on,
+        reason,
+        loaded: source.loaded.clone(),
+        versions: judged.iter().map(version_row).collect(),
+    }
+}
+
+pub(super) fn witness_row(witness: &Witness, ruleset: &Ruleset) -> WitnessRow {
+    let rule = ruleset.rules.get(witness.rule);
+    WitnessRow {
+        address: witness.address.as_ref().map(ToString::to_string),
+        user: witness.user.to_string(),
+        database: witness.database.as_ref().map(ToString::to_string),
+        replication: witness.database.is_none(),
+        file: rule.and_then(|rule| ruleset.path(rule.file)).map(ToString::to_string).unwrap_or_default(),
+        line: rule.map_or(0, |rule| rule.line),
+        method: witness.method.name(),
+    }
+}
+
+fn hinges(verdict: &Verdict) -> Vec<String> {
+    match verdict {
+        Verdict::CannotTell(unclear) => unclear.hinges.iter().map(ToString::to_string).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn reason(verdict: &Verdict, ruleset: &Ruleset) -> Option<String> {
+    let Verdict::NoPath(why) = verdict else { return None };
+    Some(match why {
+        NoPath::NoSuchRule => "no line lets a connection without TLS in".to_owned(),
+        NoPath::Shadowed { by, .. } if by.is_empty() => {
+            "every line that would let one in stands behind others that refuse it".to_owned()
+        }
+        NoPath::Shadowed { by, jointly } => {
+            let lines: Vec<String> = by
+                .iter()
+                .filter_map(|index| ruleset.rules.get(*index))
+                .map(|rule| rule.line.to_string())
+                .take(8)
+                .collect();
+            let how = if *jointly { "together take" } else { "takes" };
+            let noun = if by.len() == 1 { "line" } else { "lines" };
+            format!("{noun} {} {how} whatever a later line would let in without TLS", lines.join(", "))
+        }
+    })
+}
+
+fn human(source: &Source, judged: &[Judged], screen: Screen) -> String {
+    let mut lines = vec![for_terminal(&source.path.to_text())];
+    if let Some(loaded) = &source.loaded {
+        lines.push(format!("  {}", for_terminal(loaded)));
+    }
+    for group in judged {
+        let title = match &group.verdict {
+            Verdict::NoPath(_) => (Mark::Holds, "no plaintext path"),
+            Verdict::Path(_) => (Mark::HoldsNot, "a plaintext path"),
+            Verdict::CannotTell(_) => (Mark::CannotTell, "cannot tell"),
+        };
+        let versions = format!("PostgreSQL {}", spelled(&group.versions));
+        lines.push(screen.line(title.0, title.1, &versions));
+        if let Some(reason) = reason(&group.verdict, &group.ruleset) {
+            lines.push(format!("    {reason}"));
+        }
+        if let Some(witness) = group.verdict.witness() {
+            lines.extend(witness_lines(witness, &group.ruleset));
+        }
+        if let Verdict::CannotTell(unclear) = &group.verdict {
+            lines.extend(hinge_lines(unclear));
+        }
+    }
+    if judged.iter().any(|group| !matches!(group.verdict, Verdict::NoPath(_))) && source.loaded.is_none() {
+        lines.push(format!("Close it: pgseal hba enforce {}", for_terminal(&source.path.to_text())));
+    }
+    lines.join("\n")
+}
+
+/// Who gets in, and the line that lets them.
+pub(super) fn witness_lines(witness: &Witness, ruleset: &Ruleset) -> Vec<String> {
+    let row = witness_row(witness, ruleset);
+    let purpose =
+        row.database.map_or_else(|| "physical replication".to_owned(), |name| format!("database {name}"));
+    let from = row.address.map_or_else(|| "a local socket".to_owned(), |address| format!("from {address}"));
+    let mut lines = vec![format!("    user {}, {purpose}, {from}: {}", for_terminal(&row.user), row.method)];
+    let Some(rule) = ruleset.rules.get(witness.rule) else { return lines };
+    if let Some(line) =
+        ruleset.files.get(rule.file as usize).and_then(|file| file.text.line_numbered(rule.line))
+    {
+        if rule.file != 0 {
+            lines.push(format!("    in {}", for_terminal(&row.file)));
+        }
+        lines.extend(excerpt::lines(line, 0..0));
+    }
+    lines
+}
+
+fn hinge_lines(unclear: &Unclear) -> Vec<String> {
+    let mut lines: Vec<String> = unclear
+        .hinges
+        .iter()
+        .map(|hinge| format!("    it hinges on {}", for_terminal(&hinge.to_string())))
+        .collect();
+    if unclear.witness.is_none() {
+        lines.push("    the search was given up".to_owned());
+    }
+    lines
+}
