@@ -45,9 +45,9 @@ pub(super) enum Node {
     Set(ByteSet),
     Start,
     End,
-    Sequence(Vec<Node>),
-    Either(Vec<Node>),
-    Repeat { node: Box<Node>, least: u32, most: Option<u32> },
+    Sequence(Vec<Self>),
+    Either(Vec<Self>),
+    Repeat { node: Box<Self>, least: u32, most: Option<u32> },
 }
 
 /// Why there is no tree.

@@ -299,7 +299,7 @@ proptest! {
                     Purposes::Databases => who.purpose != Purpose::Replication,
                     Purposes::Replication => who.purpose == Purpose::Replication,
                 };
-                wanted && who.user == ByteString::from(if user == "zz" { "nobody_at_all" } else { user })
+                wanted && who.user == *(if user == "zz" { "nobody_at_all" } else { user })
             };
             let tried = connections(Channel::Plain).into_iter().filter(asked).find(|who| admitted(&rules, who, &world));
             let question = Question::about(Channel::Plain).wanting(purposes).by(user);

@@ -87,7 +87,9 @@ impl Shelves {
                 for cube in cubes {
                     match cube.stretches() {
                         Some(stretches) => {
-                            stretches.into_iter().for_each(|stretch| shelf.intervals.insert(stretch))
+                            for stretch in stretches {
+                                shelf.intervals.insert(stretch);
+                            }
                         }
                         None => shelf.holes.insert(*cube),
                     }
@@ -227,17 +229,13 @@ impl Shelves {
                 if found.len() >= limit || steps > MAX_STRETCHES {
                     return (found, false);
                 }
-                let next = match self.present(keys).filter_map(|shelf| shelf.intervals.end_of_cover(at)).max()
-                {
-                    Some(covered) => covered,
-                    None => {
-                        let next =
-                            self.present(keys).filter_map(|shelf| shelf.intervals.next_start(at)).min();
-                        let last = next.map_or(end, |start| (start - 1).min(end));
-                        found.push((at, last));
-                        last
-                    }
-                };
+                let covered = self.present(keys).filter_map(|shelf| shelf.intervals.end_of_cover(at)).max();
+                let next = covered.unwrap_or_else(|| {
+                    let next = self.present(keys).filter_map(|shelf| shelf.intervals.next_start(at)).min();
+                    let last = next.map_or(end, |start| (start - 1).min(end));
+                    found.push((at, last));
+                    last
+                });
                 match next.checked_add(1) {
                     Some(behind) if behind <= end => at = behind,
                     _ => break,
