@@ -113,7 +113,7 @@ fn mask_line(line: &str) -> String {
 fn is_date(word: &str) -> bool {
     let digits = word.bytes().filter(u8::is_ascii_digit).count();
     (word.len() == 10 && digits == 8 || word.len() == 20 && digits == 14 && word.ends_with('Z'))
-        && word.bytes().nth(4) == Some(b'-')
+        && word.as_bytes().get(4) == Some(&b'-')
 }
 
 /// Pairs of hexadecimal digits, whole or with their middle left out.
