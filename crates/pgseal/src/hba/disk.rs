@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use pgseal_conf::ByteString;
@@ -39,13 +39,8 @@ pub(crate) fn as_path(path: &ByteString) -> &Path {
 
 /// The names in a folder, links followed to see which are folders.
 pub(crate) fn listed(folder: &Path) -> io::Result<Vec<ListedFile>> {
-    fs::read_dir(folder)?
-        .map(|entry| {
-            let entry = entry?;
-            let is_directory = fs::metadata(entry.path()).is_ok_and(|found| found.is_dir());
-            Ok(ListedFile { name: entry.file_name().into_vec().into(), is_directory })
-        })
-        .collect()
+    let names = files::names(folder)?;
+    Ok(names.into_iter().map(|(name, is_directory)| ListedFile { name: name.into(), is_directory }).collect())
 }
 
 /// The operating system's word, as PostgreSQL would print it.

@@ -92,24 +92,25 @@ async fn fetch(
     Ok((Source::from_server(path.clone(), text, Box::new(snapshot), version), fault))
 }
 
-/// pg_hba_file_rules reads the file, not what is loaded; the times tell the rest.
+/// pg_hba_file_rules reads the file, not what is loaded; the times tell the rest. A file's time is
+/// told in whole seconds, so within one second neither came first.
 async fn compared(session: &Session, path: &ByteString) -> String {
-    const TIMES: &str = "SELECT (modification > pg_conf_load_time())::text || ' ' || modification::text || ' ' || \
-                         pg_conf_load_time()::text FROM pg_stat_file($1)";
+    const TIMES: &str = "SELECT CASE WHEN modification > date_trunc('second', pg_conf_load_time()) THEN 'newer' \
+                         WHEN modification < date_trunc('second', pg_conf_load_time()) THEN 'older' ELSE 'same' END \
+                         || ' ' || modification || ', ' || pg_conf_load_time() FROM pg_stat_file($1)";
+    const UNKNOWN: &str = "whether the server has loaded it could not be told";
     let path = path.to_string();
     match text_of(session, TIMES, &[&path]).await {
         Ok(times) => match times.split_once(' ') {
-            Some(("true", rest)) => {
-                format!(
-                    "changed since the server's last reload (changed, reloaded: {rest}): not what decides now"
-                )
+            Some(("newer", rest)) => {
+                format!("changed since the server's last reload ({rest}): not what decides now")
             }
-            Some(("false", _)) => {
-                "older than the server's last reload; it is what decides, if that reload took it".to_owned()
+            Some(("older", _)) => {
+                "older than the server's last reload: it is what decides, if that reload took it".to_owned()
             }
-            _ => format!("whether the server has loaded it could not be told: {times}"),
+            _ => format!("{UNKNOWN}: it was changed in the second of the last reload"),
         },
-        Err(why) => format!("whether the server has loaded it could not be told: {why}"),
+        Err(why) => format!("{UNKNOWN}: {why}"),
     }
 }
 

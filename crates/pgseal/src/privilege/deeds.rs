@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::{self, Read, Write as _};
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
 
@@ -105,7 +104,7 @@ fn answer(request: &Request, payload: &[u8]) -> Answer {
         Request::Read { path, limit } => Ok((Reply::Bytes, files::read(path, *limit)?)),
         Request::Create { path, mode } => plain(done(files::create(path, *mode, payload)?)),
         Request::Replace { path, mode } => plain(done(files::replace(path, *mode, payload)?)),
-        Request::List { folder } => plain(Reply::Names(names(folder)?)),
+        Request::List { folder } => plain(Reply::Names(files::names(folder)?)),
         Request::Empty { folder } => plain(done(empty(folder)?)),
         Request::TryListen { addresses } => plain(Reply::Listened(try_listen(addresses))),
         Request::Run { program, arguments, folder } => run(program, arguments, folder, payload),
@@ -128,17 +127,6 @@ const fn done(_: ()) -> Reply {
 fn reach(folder: &Path) -> io::Result<()> {
     // The process's real uid is the user's too, so access(2) answers for the user.
     Ok(access(folder, Access::EXEC_OK)?)
-}
-
-/// The names in a folder, and which of them are folders.
-fn names(folder: &Path) -> io::Result<Vec<(Vec<u8>, bool)>> {
-    fs::read_dir(folder)?
-        .map(|entry| {
-            let entry = entry?;
-            let is_folder = fs::metadata(entry.path()).is_ok_and(|found| found.is_dir());
-            Ok((entry.file_name().into_vec(), is_folder))
-        })
-        .collect()
 }
 
 fn empty(folder: &Path) -> io::Result<()> {

@@ -5,6 +5,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
+use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -114,6 +115,17 @@ pub(crate) fn replace(path: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
 /// Removes a file, on disk when this returns.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
     fs::remove_file(path).and_then(|()| sync_folder_of(path))
+}
+
+/// The names in a folder, and which of them are folders (links followed).
+pub(crate) fn names(folder: &Path) -> io::Result<Vec<(Vec<u8>, bool)>> {
+    fs::read_dir(folder)?
+        .map(|entry| {
+            let entry = entry?;
+            let is_folder = fs::metadata(entry.path()).is_ok_and(|found| found.is_dir());
+            Ok((entry.file_name().into_vec(), is_folder))
+        })
+        .collect()
 }
 
 /// Makes one folder with this mode; one that is there already is an error.
