@@ -124,7 +124,8 @@ impl Drop for Impostor {
     }
 }
 
-fn tls(certificate: &Forged) -> ServerConfig {
+/// How a server with that certificate and key speaks TLS.
+pub(crate) fn tls(certificate: &Forged) -> ServerConfig {
     let chain = CertificateDer::pem_slice_iter(certificate.certificate.as_bytes());
     let chain = chain.collect::<Result<Vec<_>, _>>().expect("a forged certificate is PEM");
     let key = PrivateKeyDer::from_pem_slice(certificate.key.as_bytes()).expect("a forged key is PEM");

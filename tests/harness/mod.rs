@@ -30,7 +30,7 @@ pub(crate) use cluster::Cluster;
 pub(crate) use depth::{record, samples, versions};
 pub(crate) use dice::Dice;
 pub(crate) use forge::{Forge, Forged, leaf_params, this_year};
-pub(crate) use impostor::{Impostor, asks_cleartext, asks_md5, asks_scram, refuses};
+pub(crate) use impostor::{Impostor, asks_cleartext, asks_md5, asks_scram, refuses, tls};
 pub(crate) use install::{Install, project};
 pub(crate) use pgseal::Pgseal;
 pub(crate) use picture::{Pictured, picture};
