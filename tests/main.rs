@@ -15,6 +15,7 @@ mod harness;
 mod a_claim_that_no_longer_holds_is_named;
 mod a_connection_string_is_read_as_libpq_reads_it;
 mod a_folder_that_is_not_ours_is_left_alone;
+mod a_full_or_read_only_disk_leaves_nothing_half_made;
 mod a_new_server_that_is_not_proved_is_stopped_and_kept;
 mod a_password_is_never_sent_to_a_server_that_does_not_verify;
 mod a_port_that_is_taken_is_said_by_what;
