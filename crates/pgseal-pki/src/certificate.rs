@@ -254,9 +254,13 @@ impl Certificate {
     }
 
     /// Checks that `issuer`'s key made the signature on this certificate; dates and permissions
-    /// are not looked at.
+    /// are not looked at. The algorithm must be the one that the signed part names (RFC 5280
+    /// section 4.1.1.2, OpenSSL's `X509_verify`).
     pub fn check_signed_by(&self, issuer: &Self) -> Result<(), signature::SignatureRefusal> {
         let signed = self.der.get(self.signed_part.clone()).unwrap_or_default();
+        if inner_algorithm(signed) != Some(&self.signature_algorithm_id) {
+            return Err(signature::SignatureRefusal::Mismatch);
+        }
         signature::check(&issuer.public_key, &self.signature_algorithm_id, signed, &self.signature)
     }
 
@@ -299,6 +303,8 @@ impl Frame {
         let (outer, _) = der::expect(bytes, der::SEQUENCE)?;
         let (signed, rest) = der::expect(outer.content, der::SEQUENCE)?;
         let (algorithm, rest) = der::expect(rest, der::SEQUENCE)?;
+        // The parser takes any element for an identifier, also an empty one.
+        der::expect(algorithm.content, der::OID).filter(|(oid, _)| !oid.content.is_empty())?;
         let (signature, _) = der::expect(rest, der::BIT_STRING)?;
         let start = outer.whole.len() - outer.content.len();
         Some(Self {
@@ -307,6 +313,15 @@ impl Frame {
             signature: der::whole_bytes(signature.content)?.to_vec(),
         })
     }
+}
+
+/// Content of the `AlgorithmIdentifier` inside the signed part.
+fn inner_algorithm(signed: &[u8]) -> Option<&[u8]> {
+    let (signed, _) = der::expect(signed, der::SEQUENCE)?;
+    let rest = der::expect(signed.content, der::VERSION).map_or(signed.content, |(_, rest)| rest);
+    let (_serial, rest) = der::expect(rest, der::INTEGER)?;
+    let (algorithm, _) = der::expect(rest, der::SEQUENCE)?;
+    Some(algorithm.content)
 }
 
 /// The parser's error without the wrapping of its combinators.

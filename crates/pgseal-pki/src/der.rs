@@ -5,8 +5,14 @@
 
 /// Universal tag of a SEQUENCE, constructed bit set.
 pub(crate) const SEQUENCE: u8 = 0x30;
+/// Universal tag of an INTEGER.
+pub(crate) const INTEGER: u8 = 0x02;
 /// Universal tag of a BIT STRING.
 pub(crate) const BIT_STRING: u8 = 0x03;
+/// Universal tag of an OBJECT IDENTIFIER.
+pub(crate) const OID: u8 = 0x06;
+/// Context tag 0, constructed: the version of a certificate.
+pub(crate) const VERSION: u8 = 0xa0;
 
 /// One element: its tag byte, its content, and the whole of it with its header.
 #[derive(Clone, Copy, Debug)]

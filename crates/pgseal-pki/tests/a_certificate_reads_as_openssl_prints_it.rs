@@ -160,6 +160,26 @@ fn versions_are_one_to_three_and_nothing_follows_the_end() {
 }
 
 #[test]
+fn a_signature_whose_algorithm_is_no_identifier_is_refused_as_openssl_refuses_it() {
+    let (draft, key) = full();
+    let der = draft.to_der(&key, &key);
+    let algorithm = sequence(&[oid("1.2.840.10045.4.3.2")]);
+    let at = der.windows(algorithm.len()).rposition(|part| part == algorithm).unwrap();
+    let spoiled = |tag, length| {
+        let mut der = der.clone();
+        der[at + 2..at + 4].copy_from_slice(&[tag, length]);
+        der
+    };
+    assert!(Certificate::from_der(&spoiled(6, 8)).is_ok());
+    for (tag, length) in [(1, 8), (6, 0)] {
+        let der = spoiled(tag, length);
+        let read = Certificate::from_der(&der);
+        assert!(matches!(read, Err(CertificateError::Malformed(_))), "{tag} {length}: {read:?}");
+        assert!(!openssl(&["x509", "-inform", "der", "-noout"], &der).status.success());
+    }
+}
+
+#[test]
 fn control_characters_never_reach_the_text_of_a_name() {
     let key = KeyPair::generate().unwrap();
     let mut draft = Draft::new("x", "x");

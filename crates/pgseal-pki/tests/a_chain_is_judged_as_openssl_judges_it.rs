@@ -168,6 +168,14 @@ fn every_named_case_has_openssls_verdict() {
         roots,
     );
 
+    let renamed = |draft: Draft| {
+        let inner_algorithm = Some(sequence(&[oid("1.2.840.10045.4.3.3")]));
+        Draft { inner_algorithm, ..draft }
+    };
+    no("another algorithm inside", "did not make", &renamed(leaf()).sign(lk, mk), presented, roots);
+    no("another algorithm inside an issuer", "did not make", &l, &[renamed(middle()).sign(mk, rk)], roots);
+    ok("another algorithm inside a root", &l, presented, &[renamed(root()).sign(rk, rk)]);
+
     let short = |path_length| {
         Draft::new("root", "root").with(basic_constraints(true, Some(path_length))).sign(rk, rk)
     };

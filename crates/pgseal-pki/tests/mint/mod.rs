@@ -157,6 +157,8 @@ pub(crate) struct Draft {
     pub(crate) not_before: OffsetDateTime,
     pub(crate) not_after: OffsetDateTime,
     pub(crate) extensions: Vec<Extension>,
+    /// The algorithm that the signed part names, where it is another than that of the signature.
+    pub(crate) inner_algorithm: Option<Vec<u8>>,
 }
 
 /// The moment at which all tests judge, without a fraction.
@@ -175,6 +177,7 @@ impl Draft {
             not_before: now() - Duration::days(15),
             not_after: now() + Duration::days(15),
             extensions: Vec::new(),
+            inner_algorithm: None,
         }
     }
 
@@ -190,7 +193,7 @@ impl Draft {
             parts.push(tlv(0xa0, &tlv(0x02, &[self.version - 1])));
         }
         parts.push(tlv(0x02, &self.serial));
-        parts.push(algorithm.clone());
+        parts.push(self.inner_algorithm.clone().unwrap_or_else(|| algorithm.clone()));
         parts.push(self.issuer.clone());
         parts.push(sequence(&[date(self.not_before), date(self.not_after)]));
         parts.push(self.subject.clone());
