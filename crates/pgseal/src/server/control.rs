@@ -66,7 +66,12 @@ pub(crate) async fn find_ready(
 
 fn stranger(data: &Path, pid: i64, why: &str) -> Failure {
     let file = data.join("postmaster.pid");
-    Failure::new(format!("{} names process {pid}, which is not this folder's server", file.display()))
+    let named = if pid == 0 {
+        "names no process that could be this folder's server".to_owned()
+    } else {
+        format!("names process {pid}, which is not this folder's server")
+    };
+    Failure::new(format!("{} {named}", file.display()))
         .because(why.to_owned())
         .because("no process was signalled, and nothing was changed")
         .hint(format!("if no server runs on {}, remove {}", data.display(), file.display()))

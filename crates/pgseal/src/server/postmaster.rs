@@ -48,14 +48,14 @@ pub(crate) fn find(data: &Path) -> io::Result<Found> {
 }
 
 fn identify(data: &Path) -> io::Result<Identity> {
+    let stranger = |pid, why: &str| Ok(Identity::Stranger { pid, why: why.to_owned() });
     let bytes = match files::read(&data.join("postmaster.pid"), PIDFILE_LIMIT) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Identity::Nothing),
-        Err(error) => return Err(error),
+        Err(error) => return stranger(0, &format!("it cannot be read: {error}")),
     };
-    let stranger = |pid, why: &str| Ok(Identity::Stranger { pid, why: why.to_owned() });
     let Some(file) = pidfile::parse(&String::from_utf8_lossy(&bytes)) else {
-        return stranger(0, "postmaster.pid does not begin with a number");
+        return stranger(0, "it does not begin with a number");
     };
     let pid = match i32::try_from(file.pid) {
         Ok(pid) if pid > 1 => pid,
