@@ -12,8 +12,10 @@
 
 mod harness;
 
+mod a_ca_key_that_is_missing_or_open_to_others_is_refused;
 mod a_claim_that_no_longer_holds_is_named;
 mod a_connection_string_is_read_as_libpq_reads_it;
+mod a_corrupt_settings_file_stops_every_verb;
 mod a_folder_that_is_not_ours_is_left_alone;
 mod a_full_or_read_only_disk_leaves_nothing_half_made;
 mod a_new_server_that_is_not_proved_is_stopped_and_kept;

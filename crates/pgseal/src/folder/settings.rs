@@ -48,6 +48,14 @@ pub(crate) struct Certificate {
     pub(crate) subject: Option<String>,
 }
 
+/// What is wrong and in which line, without the line itself: it may be long, and anybody's.
+fn placed(error: &toml::de::Error, text: &str) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let line = before.map_or(0, |before| before.matches('\n').count()) + 1;
+    let said: String = error.message().chars().take(200).collect();
+    format!("line {line}: {}", said.lines().next().unwrap_or("it is no TOML"))
+}
+
 impl Settings {
     pub(crate) const fn new(server: Server, certificate: Certificate) -> Self {
         Self { format: FORMAT, server, certificate }
@@ -71,7 +79,7 @@ impl Settings {
                 .hint("mend that line; nothing was started, stopped or changed")
         };
         let text = std::str::from_utf8(&bytes).map_err(|error| broken(error.to_string()))?;
-        let settings: Self = toml::from_str(text).map_err(|error| broken(error.to_string()))?;
+        let settings: Self = toml::from_str(text).map_err(|error| broken(placed(&error, text)))?;
         if settings.format == FORMAT {
             settings.sane().map_err(broken)
         } else {
