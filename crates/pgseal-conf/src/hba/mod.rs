@@ -4,6 +4,7 @@
 //! Refuses to know whether a role exists, what a name resolves to and which interfaces a host has, unless told.
 
 mod address;
+pub mod compare;
 mod connection;
 mod decide;
 mod diagnostic;
