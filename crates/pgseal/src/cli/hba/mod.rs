@@ -1,6 +1,7 @@
 //! `pgseal hba`: pg_hba.conf understood, offline or on a live server.
 
 mod check;
+mod diff;
 mod enforce;
 mod explain;
 mod prove;
@@ -19,6 +20,8 @@ pub(crate) enum Verb {
     Explain(explain::Options),
     /// Is there any way in without TLS? The proof that there is none, or the way
     Prove(prove::Options),
+    /// Who gains and who loses access between two files
+    Diff(diff::Options),
     /// The file with plaintext refused: two lines on top, nothing else touched
     Enforce(enforce::Options),
 }
@@ -38,6 +41,7 @@ pub(crate) async fn run(verb: Verb) -> Result<Outcome> {
         Verb::Check(options) => check::run(options).await,
         Verb::Explain(options) => explain::run(options).await,
         Verb::Prove(options) => prove::run(options).await,
+        Verb::Diff(options) => diff::run(options).await,
         Verb::Enforce(options) => enforce::run(options).await,
     }
 }
