@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use pgseal_conf::block::{self, Block, BlockError, Place};
 use pgseal_conf::hba::{AddressMatch, AddressRange, Channel, ConnectionType, RoleMatch, Rule, Ruleset};
 use time::Date;
+use time::macros::format_description;
 
 use crate::failure::{Failure, Result};
 
@@ -14,6 +15,9 @@ pub(crate) const ID: &str = "tls-only";
 
 const REJECT: [&str; 2] =
     ["hostnossl  all          all  all  reject", "hostnossl  replication  all  all  reject"];
+
+/// What stands before the date of an exception.
+const EXCEPTION: &str = "# exception until ";
 
 /// `--except user@cidr --until DATE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +84,21 @@ pub(crate) fn is_enforced(text: &[u8]) -> bool {
     block::find_all(text).is_ok_and(|blocks| blocks.iter().any(|block| block.id == ID))
 }
 
+/// Exceptions in our block whose day has passed: the line of each, and what it says.
+pub(crate) fn expired(text: &[u8], today: Date) -> Vec<(u32, String)> {
+    let Ok(blocks) = block::find_all(text) else { return Vec::new() };
+    let ours = blocks.iter().filter(|block| block.id == ID);
+    ours.flat_map(|block| (1..).zip(&block.lines).map(|(offset, line)| (block.line + offset, *line)))
+        .filter_map(|(number, line)| {
+            let said = std::str::from_utf8(line).ok()?.strip_prefix(EXCEPTION)?;
+            let (until, who) = said.split_once(": ")?;
+            let until = Date::parse(until, format_description!("[year]-[month]-[day]")).ok()?;
+            (until < today)
+                .then(|| (u32::try_from(number).unwrap_or(u32::MAX), format!("{who} until {until}")))
+        })
+        .collect()
+}
+
 fn unfit(error: &BlockError) -> Failure {
     Failure::new(format!("the block cannot be written: {error}"))
         .hint("mend the markers by hand, or take them out")
@@ -113,8 +132,7 @@ fn copied(ruleset: &Ruleset, rule: &Rule, connection: ConnectionType) -> Result<
 /// Every line that decides for this user's plaintext connections from this range now, for this user
 /// and range alone. A line whose fitting is not known from the file stops it.
 fn exception_lines(ruleset: &Ruleset, exception: &Exception) -> Result<Vec<String>> {
-    let mut lines =
-        vec![format!("# exception until {}: {}@{}", exception.until, exception.user, exception.range)];
+    let mut lines = vec![format!("{EXCEPTION}{}: {}@{}", exception.until, exception.user, exception.range)];
     for rule in ruleset.rules.iter().filter(|rule| Channel::Plain.meets(rule.connection)) {
         let Some(range) = shared(rule, exception)? else { continue };
         if !meant(rule, exception)? {

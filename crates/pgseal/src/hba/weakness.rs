@@ -1,18 +1,22 @@
 //! What a file allows that few people mean: dead lines, and methods that anybody on the way can read
 //! or that ask for nothing.
 
+use pgseal_conf::PgVersion;
 use pgseal_conf::hba::proof::{Question, Reach, reach};
 use pgseal_conf::hba::{Channel, Method, Ruleset, World};
 use serde::Serialize;
+use time::Date;
 
+use super::enforcement;
 use super::judged::spelled;
+use super::source::Source;
 use crate::report::escape::for_terminal;
 use crate::report::screen::{Mark, Screen};
 
 /// One line of the file and what is weak about it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Weakness {
-    /// `dead-line`, `trust-reachable`, `password-reachable`, `md5-reachable`, `ident-reachable`.
+    /// `exception-expired`, `dead-line`, `trust-reachable`, `password-reachable`, `md5-reachable`, `ident-reachable`.
     name: &'static str,
     file: String,
     line: u32,
@@ -22,7 +26,7 @@ pub(crate) struct Weakness {
     through: Vec<String>,
     /// Addresses from which it can be reached over TCP, as first-last; some of them where many.
     from: Vec<String>,
-    /// A user and a database that reach it.
+    /// A user and a database that reach it; for an exception, who it is for and until when.
     example: Option<String>,
     versions: Vec<u16>,
 }
@@ -44,6 +48,22 @@ pub(crate) fn weaknesses(rulesets: &[Ruleset], world: &World) -> Vec<Weakness> {
     }
     all.sort_by_key(|weakness| weakness.line);
     all
+}
+
+/// Exceptions that `hba enforce` put there and whose day has passed.
+pub(crate) fn expired_exceptions(source: &Source, versions: &[PgVersion], today: Date) -> Vec<Weakness> {
+    let majors: Vec<u16> = versions.iter().map(|version| version.major()).collect();
+    let weakness = |(line, who): (u32, String)| Weakness {
+        name: "exception-expired",
+        file: source.path.to_string(),
+        line,
+        shadowed_by: Vec::new(),
+        through: Vec::new(),
+        from: Vec::new(),
+        example: Some(who),
+        versions: majors.clone(),
+    };
+    enforcement::expired(&source.text, today).into_iter().map(weakness).collect()
 }
 
 fn of(ruleset: &Ruleset, world: &World) -> Vec<Weakness> {
@@ -120,7 +140,7 @@ const fn weak(method: Method, channel: Channel) -> Option<&'static str> {
 }
 
 impl Weakness {
-    pub(crate) fn line(&self, screen: Screen) -> String {
+    pub(crate) fn line(&self, judged: usize, screen: Screen) -> String {
         let versions: Vec<_> =
             self.versions.iter().filter_map(|major| major.to_string().parse().ok()).collect();
         let what = match self.name {
@@ -129,6 +149,7 @@ impl Weakness {
                 let lines: Vec<String> = self.shadowed_by.iter().take(6).map(ToString::to_string).collect();
                 format!("dead: line {} takes all it fits", lines.join(", "))
             }
+            "exception-expired" => "the exception's day has passed".to_owned(),
             name => {
                 let from = if self.from.is_empty() {
                     String::new()
@@ -138,8 +159,14 @@ impl Weakness {
                 format!("{name}: over {}{from}", self.through.join(" and "))
             }
         };
-        let example = self.example.as_ref().map(|who| format!("; e.g. {who}")).unwrap_or_default();
-        let text = format!("{what}{example} (PostgreSQL {})", spelled(&versions));
+        let joint = if self.name == "exception-expired" { ": " } else { "; such as " };
+        let example = self.example.as_ref().map(|who| format!("{joint}{who}")).unwrap_or_default();
+        let versions = if versions.len() == judged {
+            String::new()
+        } else {
+            format!(" (PostgreSQL {})", spelled(&versions))
+        };
+        let text = format!("{what}{example}{versions}");
         screen.line(Mark::Mind, &format!("line {}", self.line), &for_terminal(&text))
     }
 }

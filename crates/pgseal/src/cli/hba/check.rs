@@ -6,6 +6,7 @@ use clap::Args;
 use pgseal_conf::PgVersion;
 use pgseal_conf::hba::{Diagnostic, Ruleset, Severity, World};
 use serde::Serialize;
+use time::OffsetDateTime;
 
 use super::super::Outcome;
 use super::super::options::Format;
@@ -15,7 +16,7 @@ use crate::failure::{Ending, Result};
 use crate::hba::excerpt;
 use crate::hba::judged::{spelled, versions};
 use crate::hba::source::Source;
-use crate::hba::weakness::{Weakness, weaknesses};
+use crate::hba::weakness::{Weakness, expired_exceptions, weaknesses};
 use crate::report::escape::for_terminal;
 use crate::report::json::{self, SCHEMA_VERSION};
 use crate::report::screen::{Mark, Screen};
@@ -74,11 +75,12 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
     let wanted = versions(options.file.pg_version.as_deref(), source.version)?;
     let rulesets: Vec<Ruleset> = wanted.iter().map(|version| source.ruleset(*version)).collect();
     let loads = rulesets.iter().all(Ruleset::loads);
-    let weaknesses = weaknesses(&rulesets, &World::default());
+    let mut weak = expired_exceptions(&source, &wanted, OffsetDateTime::now_utc().date());
+    weak.extend(weaknesses(&rulesets, &World::default()));
     let seen = gather(&rulesets);
     let ending = if loads { Ending::Well } else { Ending::NotProved };
     let text = match options.format {
-        Format::Human => human(&source, &rulesets, &seen, &weaknesses, Screen::of_stdout()),
+        Format::Human => human(&source, &rulesets, &seen, &weak, Screen::of_stdout()),
         Format::Json => json::text(&Row {
             schema_version: SCHEMA_VERSION,
             file: source.path.to_string(),
@@ -89,7 +91,7 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
                 .map(|set| VersionRow { version: set.server.version.major(), loads: set.loads() })
                 .collect(),
             diagnostics: seen.iter().map(row).collect(),
-            weaknesses: &weaknesses,
+            weaknesses: &weak,
         })?,
     };
     Ok(Outcome { text, ending })
@@ -161,7 +163,7 @@ fn human(
     }
     if !weaknesses.is_empty() {
         lines.push(String::new());
-        lines.extend(weaknesses.iter().map(|weakness| weakness.line(screen)));
+        lines.extend(weaknesses.iter().map(|weakness| weakness.line(rulesets.len(), screen)));
     }
     lines.join("\n")
 }

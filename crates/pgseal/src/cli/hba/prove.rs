@@ -24,6 +24,7 @@ use crate::report::screen::{Mark, Screen};
   pgseal hba prove /etc/postgresql/15/main/pg_hba.conf
   ssh db1 cat /etc/postgresql/15/main/pg_hba.conf | pgseal hba prove - --pg-version 15
 
+The user pgseal_nobody and the database pgseal_nowhere stand for any that the file does not name.
 Exit status: 0 no path, 1 a path or cannot tell, 3 a file that PostgreSQL would not load.")]
 pub(crate) struct Options {
     #[command(flatten)]
