@@ -7,6 +7,7 @@ mod byte_string;
 pub mod conninfo;
 pub mod files;
 pub mod hba;
+pub mod ident;
 pub mod regex;
 pub mod settings;
 mod version;

@@ -74,6 +74,35 @@ impl Pattern {
         literal.iter().all(plain).then_some(literal)
     }
 
+    /// Whether it has a group that captures.
+    pub fn has_group(&self) -> bool {
+        let text = self.text.as_bytes();
+        let mut escaped = false;
+        text.iter().enumerate().any(|(at, byte)| {
+            let opens = *byte == b'(' && !escaped && text.get(at + 1) != Some(&b'?');
+            escaped = *byte == b'\\' && !escaped;
+            opens
+        })
+    }
+
+    /// What its first group captures of a text that it matches, where that is plain to see: `^literal(…)literal$` with
+    /// nothing but one group. `None`: not known here.
+    pub fn first_group<'t>(&self, text: &'t [u8]) -> Option<&'t [u8]> {
+        if self.matches(text) != Some(true) {
+            return None;
+        }
+        let inner = self.text.as_bytes().strip_prefix(b"^")?.strip_suffix(b"$")?;
+        let open = inner.iter().position(|byte| *byte == b'(')?;
+        let close = inner.iter().rposition(|byte| *byte == b')')?;
+        let group = inner.get(open + 1..close)?;
+        if group.iter().any(|byte| matches!(byte, b'(' | b')' | b'|' | b'\\' | b'[')) {
+            return None;
+        }
+        let before = literal(inner.get(..open)?)?;
+        let behind = literal(inner.get(close + 1..)?)?;
+        text.strip_prefix(before.as_slice())?.strip_suffix(behind.as_slice())
+    }
+
     /// A few names that it matches, short ones first; none where it is not understood.
     pub fn samples(&self) -> Vec<Vec<u8>> {
         match &*self.meaning {
@@ -81,6 +110,20 @@ impl Pattern {
             _ => Vec::new(),
         }
     }
+}
+
+/// What an expression without anything special in it spells.
+fn literal(expression: &[u8]) -> Option<Vec<u8>> {
+    let mut spelled = Vec::with_capacity(expression.len());
+    let mut bytes = expression.iter();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\\' => spelled.push(*bytes.next().filter(|byte| byte.is_ascii_punctuation())?),
+            b'.' | b'[' | b'(' | b')' | b'*' | b'+' | b'?' | b'{' | b'|' | b'^' | b'$' => return None,
+            byte => spelled.push(*byte),
+        }
+    }
+    Some(spelled)
 }
 
 impl PartialEq for Pattern {

@@ -62,6 +62,8 @@ pub(super) enum Fault {
 const PARENTHESES: Fault = Fault::Refused("parentheses () not balanced");
 const BRACKETS: Fault = Fault::Refused("brackets [] not balanced");
 const QUANTIFIER: Fault = Fault::Refused("quantifier operand invalid");
+const BRACES: Fault = Fault::Refused("braces {} not balanced");
+const COUNTS: Fault = Fault::Refused("invalid repetition count(s)");
 const ESCAPE: Fault = Fault::Refused("invalid escape \\ sequence");
 
 /// How deep groups may nest.
@@ -259,8 +261,10 @@ impl Parser<'_> {
         } else {
             Some(least)
         };
-        if !self.take_if(b'}') || most.is_some_and(|most| most < least) {
-            return Err(Fault::NotUnderstood);
+        match self.take() {
+            None => return Err(BRACES),
+            Some(b'}') if most.is_none_or(|most| most >= least) => {}
+            Some(_) => return Err(COUNTS),
         }
         self.repeated(node, least, most)
     }
@@ -272,7 +276,10 @@ impl Parser<'_> {
         }
         let digits = self.text.get(start..self.at).unwrap_or_default();
         let number = std::str::from_utf8(digits).ok().and_then(|text| text.parse().ok());
-        number.filter(|number| *number <= MAX_REPEAT).ok_or(Fault::NotUnderstood)
+        match self.peek() {
+            None => Err(BRACES),
+            Some(_) => number.filter(|number| *number <= MAX_REPEAT).ok_or(COUNTS),
+        }
     }
 
     fn repeated(&mut self, node: Node, least: u32, most: Option<u32>) -> Result<Node, Fault> {

@@ -38,9 +38,7 @@ fn what_is_understood_matches_as_in_postgresql() {
 
 #[test]
 fn what_is_beyond_is_not_guessed() {
-    for pattern in
-        ["(?i)a", "***=a", "(a)\\1", "a(?=b)", "\\yx", "[[.a.]]", "[é]", "a{1", "a{300}", "[\\d]", "[a-c-e]"]
-    {
+    for pattern in ["(?i)a", "***=a", "(a)\\1", "a(?=b)", "\\yx", "[[.a.]]", "[é]", "[\\d]", "[a-c-e]"] {
         let pattern = Pattern::new(pattern.as_bytes());
         assert!(!pattern.is_understood() && pattern.error().is_none(), "{pattern}");
         assert_eq!(pattern.matches(b"a"), None);
