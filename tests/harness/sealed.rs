@@ -121,13 +121,18 @@ impl Sealed {
     /// Runs SQL as the superuser over the socket, and returns the rows, columns parted by `|`.
     #[track_caller]
     pub(crate) fn sql(&self, sql: &str) -> String {
+        self.try_sql_of_superuser(sql).succeeded().stdout().trim_end().to_owned()
+    }
+
+    /// The same, for SQL that may fail.
+    #[track_caller]
+    pub(crate) fn try_sql_of_superuser(&self, sql: &str) -> Ran {
         let conninfo = format!(
             "host='{}' port={} user={ADMIN} dbname=postgres",
             self.socket_dir().display(),
             self.port()
         );
-        let ran = Psql::to(conninfo).by(&self.cluster.account()).run(sql).succeeded();
-        ran.stdout().trim_end().to_owned()
+        Psql::to(conninfo).by(&self.cluster.account()).run(sql)
     }
 
     /// A connection string for one of its names, with its own CA and no password.
