@@ -106,12 +106,14 @@ pub struct Comparison {
     pub complete: bool,
 }
 
+/// A way in which two files differ: how, over what, from what to what, from where.
+type Way = (Change, Channel, Fate, Fate, Vec<AddressSpan>);
+
 /// Compares two files as one server would read them.
 pub fn compare(old: &[Rule], new: &[Rule], world: &World) -> Comparison {
     let names = Names::of(old, new);
     let (pairs, complete) = names.pairs();
-    let mut found: BTreeMap<(Change, Channel, Fate, Fate, Vec<AddressSpan>), BTreeSet<(Wanted, Whose)>> =
-        BTreeMap::new();
+    let mut found: BTreeMap<Way, BTreeSet<(Wanted, Whose)>> = BTreeMap::new();
     for (wanted, user) in pairs {
         let (before, after) = (relevant(old, &wanted, &user, &names), relevant(new, &wanted, &user, &names));
         for channel in [Channel::Local, Channel::Plain, Channel::Tls, Channel::Gss] {
@@ -337,15 +339,13 @@ fn fate(rules: &[Rule], who: &Connection, world: &World) -> Fate {
         Some(rule) if rule.method != Method::Reject => Fate::Asked(rule.method),
         _ => Fate::Refused,
     };
-    match decision.certain() {
-        Some(rule) => of(rule),
-        None => {
-            let fates: BTreeSet<Fate> = decision.outcomes.iter().map(|outcome| of(outcome.rule)).collect();
-            match (fates.len(), fates.first()) {
-                (1, Some(fate)) => fate.clone(),
-                _ => Fate::Depends(spelled(rules, &decision)),
-            }
-        }
+    if let Some(rule) = decision.certain() {
+        return of(rule);
+    }
+    let fates: BTreeSet<Fate> = decision.outcomes.iter().map(|outcome| of(outcome.rule)).collect();
+    match (fates.len(), fates.first()) {
+        (1, Some(fate)) => fate.clone(),
+        _ => Fate::Depends(spelled(rules, &decision)),
     }
 }
 

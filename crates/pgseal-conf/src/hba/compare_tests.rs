@@ -170,7 +170,7 @@ fn holds(region: &Region, who: &Connection, own_is_apart: bool) -> bool {
         Whose::Any => true,
         Whose::Name(one) => one == name,
         Whose::UsersOwn => own,
-        Whose::AnyOther => !mentioned(name) && !(own && own_is_apart),
+        Whose::AnyOther => !(mentioned(name) || own && own_is_apart),
     };
     let address = who.address.unwrap();
     let inside = region.from.iter().any(|span| {
