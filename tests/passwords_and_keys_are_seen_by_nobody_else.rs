@@ -110,8 +110,8 @@ fn passwords_and_keys_are_seen_by_nobody_else() {
         verb(&["down", "sealed"]).run().succeeded();
         // After a checkpoint, with all that PostgreSQL has written.
         assert_eq!(files_with(&dir, PASSWORD), [Path::new("client/pgpass")]);
-        assert_eq!(files_with(&dir, PASSPHRASE), [Path::new(""); 0]);
-        assert_eq!(files_with(&dir, BYSTANDER), [Path::new(""); 0]);
+        assert_eq!(files_with(&dir, PASSPHRASE), Vec::<PathBuf>::new());
+        assert_eq!(files_with(&dir, BYSTANDER), Vec::<PathBuf>::new());
         assert_eq!(
             files_with(&dir, "PRIVATE KEY-----"),
             ["ca/server-ca.key", "tls/server-with-key.pem"].map(Path::new)
