@@ -123,6 +123,20 @@ fn a_later_up_that_proves_not_all_leaves_the_server_running() {
     assert!(server.is_ready() && server.pid().is_some());
 }
 
+/// PostgreSQL creates postmaster.pid empty: who looks at that very moment looks again.
+#[test]
+fn a_pid_file_that_is_just_being_written_is_waited_for() {
+    let server = Sealed::of(15);
+    let written = server.read("postmaster.pid");
+    server.write("postmaster.pid", "");
+    let up = server.pgseal().args(["up", "sealed", "--format", "json"]).start();
+    std::thread::sleep(Duration::from_millis(200));
+    server.write("postmaster.pid", &written);
+    let up = up.wait(Duration::from_secs(30));
+    all_hold(&up);
+    assert_eq!(up.json()["state"], "running");
+}
+
 /// As the system's out-of-memory killer does it; returns when it is dead.
 fn kill(server: &Sealed) {
     let number = server.pid().unwrap();

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use zeroize::Zeroizing;
 
 use super::pidfile::{self, PidFile};
 use crate::privilege::deeds::ending;
@@ -27,6 +28,8 @@ const PIDFILE_LIMIT: u64 = 8 << 10;
 /// The end of a log that is worth showing, in bytes.
 const LOG_LIMIT: u64 = 8 << 10;
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(4);
+/// How long a server may take between creating postmaster.pid and writing it.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(1);
 /// How long the children of a killed postmaster may take to notice it, and its parent to reap it.
 const REMAINS_END_WITHIN: Duration = Duration::from_secs(10);
 
@@ -49,7 +52,7 @@ pub(crate) fn find(data: &Path) -> io::Result<Found> {
 
 fn identify(data: &Path) -> io::Result<Identity> {
     let stranger = |pid, why: &str| Ok(Identity::Stranger { pid, why: why.to_owned() });
-    let bytes = match files::read(&data.join("postmaster.pid"), PIDFILE_LIMIT) {
+    let bytes = match read_written(&data.join("postmaster.pid")) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Identity::Nothing),
         Err(error) => return stranger(0, &format!("it cannot be read: {error}")),
@@ -79,6 +82,19 @@ fn identify(data: &Path) -> io::Result<Identity> {
         Ok((false, _)) => stranger(file.pid, "that process works in another directory"),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Identity::Nothing),
         Err(error) => stranger(file.pid, &format!("that process is not this user's server: {error}")),
+    }
+}
+
+/// PostgreSQL creates the file empty and then writes it (miscinit.c, CreateLockFile): one that is empty is
+/// looked at again for a while. A server that was killed in between leaves it so for good.
+fn read_written(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+    let deadline = Instant::now() + WRITTEN_WITHIN;
+    loop {
+        let bytes = files::read(path, PIDFILE_LIMIT)?;
+        if !bytes.is_empty() || Instant::now() >= deadline {
+            return Ok(bytes);
+        }
+        std::thread::sleep(LOOK_AGAIN_AFTER);
     }
 }
 
