@@ -3,8 +3,8 @@
 
 use crate::{ByteString, PgVersion};
 
-/// The longest file that is read, in bytes: 1 GiB.
-pub const MAX_FILE_BYTES: usize = 1 << 30;
+/// The longest file that is read, in bytes: just under 1 GiB.
+pub const MAX_FILE_BYTES: usize = (1 << 30) - 1;
 
 /// Why a file or directory gave nothing. `Display` is the operating system's word for it, as PostgreSQL prints it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use super::file::{AuthFile, Line, Token};
+use super::file::{AuthFile, Token};
 use crate::files::{FileFault, Files, conf_files, join, locate};
 use crate::{ByteString, PgVersion};
 
@@ -14,7 +14,8 @@ const MAX_DEPTH: usize = 10;
 const MAX_DEPTH_BEFORE_16: usize = 64;
 /// Where PostgreSQL would go on for ever or until memory ends: files that mention others again and again.
 const MAX_FILES: usize = 10_000;
-const MAX_WORDS: usize = 30_000_000;
+const MAX_WORDS: usize = 20_000_000;
+const MAX_FIELD_WORDS: usize = 2_000_000;
 
 /// A token where it took effect.
 #[derive(Clone, Debug)]
@@ -103,8 +104,8 @@ impl Walk<'_> {
             let (_, file) = self.expansion.files.get(index as usize)?;
             let line = file.line(at)?;
             let (number, source, fault) = (line.number(), line.source(), line.fault());
-            let fields = own_fields(line);
-            if fields.is_empty() && fault.is_none() {
+            let fields = line.fields().len();
+            if fields == 0 && fault.is_none() {
                 at += 1;
                 continue;
             }
@@ -116,7 +117,10 @@ impl Walk<'_> {
                 places: Vec::new(),
                 error: None,
             };
-            for (tokens, place) in fields {
+            for field in 0..fields {
+                let Some((tokens, place)) = self.take_field(index, at, field, &mut record.error) else {
+                    break;
+                };
                 let words = self.field(tokens, index, depth, &mut record.error);
                 if !words.is_empty() {
                     record.fields.push(words);
@@ -137,6 +141,25 @@ impl Walk<'_> {
         }
     }
 
+    /// A field's tokens, taken out of the file since the walk goes on opening others; `None` where there are too many.
+    fn take_field(
+        &self,
+        index: u32,
+        line: usize,
+        field: usize,
+        error: &mut Option<String>,
+    ) -> Option<(Vec<OwnToken>, Range<usize>)> {
+        let (_, file) = self.expansion.files.get(index as usize)?;
+        let field = file.line(line)?.field(field)?;
+        if field.tokens().len() > MAX_FIELD_WORDS {
+            *error = Some(too_many(MAX_FIELD_WORDS));
+            return None;
+        }
+        let start = field.tokens().next().map_or(0, |token| token.source().start);
+        let end = field.tokens().next_back().map_or(start, |token| token.source().end);
+        Some((field.tokens().map(OwnToken::of).collect(), start..end))
+    }
+
     /// The words of a field, those of `@file`s in their place.
     fn field(
         &mut self,
@@ -152,9 +175,8 @@ impl Walk<'_> {
                 Some(name) => self.words_of_file(&name, index, depth + 1, &mut words, error),
             }
             self.words += 1;
-            if self.words > MAX_WORDS && error.is_none() {
-                *error =
-                    Some(format!("more than {MAX_WORDS} words once all files are put in: given up here"));
+            if error.is_none() && (self.words > MAX_WORDS || words.len() > MAX_FIELD_WORDS) {
+                *error = Some(too_many(if self.words > MAX_WORDS { MAX_WORDS } else { MAX_FIELD_WORDS }));
             }
             if error.is_some() {
                 break;
@@ -342,19 +364,18 @@ struct OwnToken {
     mentions: Option<Vec<u8>>,
 }
 
-fn own_fields(line: Line<'_>) -> Vec<(Vec<OwnToken>, Range<usize>)> {
-    let own = |token: Token<'_>| OwnToken {
-        text: token.text().into(),
-        quoted: token.is_quoted(),
-        mentions: token.mentioned_file().map(<[u8]>::to_vec),
-    };
-    line.fields()
-        .map(|field| {
-            let start = field.tokens().next().map_or(0, |token| token.source().start);
-            let end = field.tokens().last().map_or(start, |token| token.source().end);
-            (field.tokens().map(own).collect(), start..end)
-        })
-        .collect()
+impl OwnToken {
+    fn of(token: Token<'_>) -> Self {
+        Self {
+            text: token.text().into(),
+            quoted: token.is_quoted(),
+            mentions: token.mentioned_file().map(<[u8]>::to_vec),
+        }
+    }
+}
+
+fn too_many(words: usize) -> String {
+    format!("more than {words} words once all files are put in: given up here")
 }
 
 /// There are at most [`MAX_FILES`].

@@ -19,8 +19,10 @@ pub struct AuthFile {
     lines: Vec<LineData>,
     fields: Vec<Range<u32>>,
     tokens: Vec<TokenData>,
-    /// Texts of tokens that are no stretch of `bytes`: quotes or continuations were taken out.
+    /// Texts of tokens that are no stretch of `bytes`, since quotes or continuations were taken out, one after the other.
     spelled: Vec<u8>,
+    /// Where in the file such a token starts, and where its text ends in `spelled`.
+    spellings: Vec<(u32, u32)>,
 }
 
 /// A file longer than [`MAX_FILE_BYTES`].
@@ -48,12 +50,27 @@ struct LineData {
     fault: Option<LineFault>,
 }
 
-#[derive(Clone, Debug)]
+/// A token in eight bytes, as a line may be nothing but tokens. No file is longer than 2³⁰ bytes, so two bits of each end
+/// are free.
+#[derive(Clone, Copy, Debug)]
 struct TokenData {
-    source: Range<u32>,
-    /// In `spelled`; `None`: the text is `source` itself.
-    spelled: Option<Range<u32>>,
-    quoted: bool,
+    start: u32,
+    end_and_flags: u32,
+}
+
+/// A quote stands before the first character.
+const QUOTED: u32 = 1 << 31;
+/// The text is not the bytes themselves: see `AuthFile::spelled`.
+const SPELLED: u32 = 1 << 30;
+
+impl TokenData {
+    fn source(self) -> Range<usize> {
+        self.start as usize..(self.end_and_flags & !(QUOTED | SPELLED)) as usize
+    }
+
+    fn has(self, flag: u32) -> bool {
+        self.end_and_flags & flag != 0
+    }
 }
 
 impl AuthFile {
@@ -69,6 +86,7 @@ impl AuthFile {
             fields: Vec::new(),
             tokens: Vec::new(),
             spelled: Vec::new(),
+            spellings: Vec::new(),
         };
         file.cut(&bytes);
         file.bytes = bytes;
@@ -113,12 +131,22 @@ impl AuthFile {
     }
 
     fn push_token(&mut self, bytes: &[u8], source: &Range<usize>, text: &[u8], quoted: bool) {
-        let spelled = (bytes.get(source.clone()) != Some(text)).then(|| {
-            let start = short(self.spelled.len());
+        let mut flags = if quoted { QUOTED } else { 0 };
+        if bytes.get(source.clone()) != Some(text) {
+            flags |= SPELLED;
             self.spelled.extend_from_slice(text);
-            start..short(self.spelled.len())
-        });
-        self.tokens.push(TokenData { source: short(source.start)..short(source.end), spelled, quoted });
+            self.spellings.push((short(source.start), short(self.spelled.len())));
+        }
+        self.tokens.push(TokenData { start: short(source.start), end_and_flags: short(source.end) | flags });
+    }
+
+    /// The text of a token that is not spelled as it is meant.
+    fn spelling(&self, token: TokenData) -> &[u8] {
+        let found = self.spellings.binary_search_by_key(&token.start, |(start, _)| *start);
+        let Ok(index) = found else { return &[] };
+        let end = |index: usize| self.spellings.get(index).map_or(0, |(_, end)| *end as usize);
+        let start = index.checked_sub(1).map_or(0, end);
+        self.spelled.get(start..end(index)).unwrap_or_default()
     }
 
     /// Every byte of the file.
@@ -218,9 +246,15 @@ impl<'f> Line<'f> {
     }
 
     /// Its fields; none for an empty line or a comment.
-    pub fn fields(self) -> impl ExactSizeIterator<Item = Field<'f>> {
+    pub fn fields(self) -> impl ExactSizeIterator<Item = Field<'f>> + DoubleEndedIterator {
         let fields = self.file.fields.get(wide(&self.data.fields)).unwrap_or_default();
         fields.iter().map(move |tokens| Field { file: self.file, tokens })
+    }
+
+    /// The field at this place, counted from 0.
+    pub fn field(self, index: usize) -> Option<Field<'f>> {
+        let fields = self.file.fields.get(wide(&self.data.fields))?;
+        fields.get(index).map(|tokens| Field { file: self.file, tokens })
     }
 
     /// Where its comment starts in the file, the `#` included.
@@ -243,7 +277,7 @@ pub struct Field<'f> {
 
 impl<'f> Field<'f> {
     /// Its tokens, at least one, `@file` not expanded.
-    pub fn tokens(self) -> impl ExactSizeIterator<Item = Token<'f>> {
+    pub fn tokens(self) -> impl ExactSizeIterator<Item = Token<'f>> + DoubleEndedIterator {
         let tokens = self.file.tokens.get(wide(self.tokens)).unwrap_or_default();
         tokens.iter().map(move |data| Token { file: self.file, data })
     }
@@ -259,22 +293,22 @@ pub struct Token<'f> {
 impl<'f> Token<'f> {
     /// Its text, quotes and continuations taken out.
     pub fn text(self) -> &'f [u8] {
-        match &self.data.spelled {
-            Some(range) => self.file.spelled.get(wide(range)),
-            None => self.file.bytes.get(wide(&self.data.source)),
+        if self.data.has(SPELLED) {
+            self.file.spelling(*self.data)
+        } else {
+            self.file.bytes.get(self.data.source()).unwrap_or_default()
         }
-        .unwrap_or_default()
     }
 
     /// Its bytes in the file, quotes included.
     pub fn source(self) -> Range<usize> {
-        wide(&self.data.source)
+        self.data.source()
     }
 
     /// Whether a quote stands before its first character, which takes away any special meaning but a regular
     /// expression's.
     pub fn is_quoted(self) -> bool {
-        self.data.quoted
+        self.data.has(QUOTED)
     }
 
     /// The file it stands for: `@name`, not quoted.

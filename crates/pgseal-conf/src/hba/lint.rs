@@ -1,39 +1,62 @@
 //! What PostgreSQL takes without a word and a person hardly meant. Refuses to change any verdict: notes only.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::Range;
 
 use super::address::AddressRange;
+use super::connection::MAX_NAME;
 use super::diagnostic::{Problem, Severity};
 use super::load::Ruleset;
 use super::rule::{AddressMatch, DatabaseMatch, RoleMatch, Rule};
 use crate::PgVersion;
 use crate::auth::Line;
 
-/// `NAMEDATALEN` less one.
-const MAX_NAME: usize = 63;
-
 /// A note: what it is about, the place, the words.
 type Note = (Problem, Range<usize>, String);
+
+/// How many notes of one kind are made: who does not mend the first thousand does not read the next.
+const MAX_NOTES: usize = 1000;
 
 /// Looks through every file and every rule.
 pub(super) fn files(ruleset: &mut Ruleset) {
     let version = ruleset.server.version;
-    let mut notes: Vec<(u32, u32, Note)> = Vec::new();
+    let mut notes = Notes::default();
     for (index, file) in (0u32..).zip(&ruleset.files) {
         if file.text.bytes().starts_with(b"\xef\xbb\xbf") {
             let message = "the file starts with a UTF-8 byte order mark, which PostgreSQL takes for part of the first word";
-            notes.push((index, 1, (Problem::ByteOrderMark, 0..3, message.to_owned())));
+            notes.push(index, 1, (Problem::ByteOrderMark, 0..3, message.to_owned()));
         }
         for line in file.text.lines() {
-            notes.extend(self::line(line, version).into_iter().map(|note| (index, line.number(), note)));
+            for note in self::line(line, version) {
+                notes.push(index, line.number(), note);
+            }
         }
     }
     for rule in &ruleset.rules {
-        notes.extend(self::rule(rule).into_iter().map(|note| (rule.file, rule.line, note)));
+        for note in self::rule(rule) {
+            notes.push(rule.file, rule.line, note);
+        }
     }
-    for (file, line, (problem, place, message)) in notes {
+    for (file, line, (problem, place, message)) in notes.made {
         ruleset.diagnose(Severity::Note, problem, file, line, place, message);
+    }
+}
+
+/// The notes made, and how many of each kind.
+#[derive(Default)]
+struct Notes {
+    made: Vec<(u32, u32, Note)>,
+    counts: BTreeMap<Problem, usize>,
+}
+
+impl Notes {
+    fn push(&mut self, file: u32, line: u32, note: Note) {
+        let count = self.counts.entry(note.0).or_default();
+        *count += 1;
+        if *count <= MAX_NOTES {
+            self.made.push((file, line, note));
+        }
     }
 }
 
@@ -45,7 +68,7 @@ fn line(line: Line<'_>, version: PgVersion) -> Vec<Note> {
         let place = start + at..start + at + 1;
         notes.push((Problem::NulByte, place, "a NUL byte hides the rest of its line".to_owned()));
     }
-    let last = line.fields().last().and_then(|field| field.tokens().last());
+    let last = line.fields().next_back().and_then(|field| field.tokens().next_back());
     let Some(last) = last else { return notes };
     let spelled = raw.get(last.source().start - start..last.source().end - start).unwrap_or_default();
     if spelled.iter().fold(false, |open, byte| open ^ (*byte == b'"')) {

@@ -23,6 +23,8 @@ use crate::hba::world::World;
 const BUDGET: u64 = 100_000_000;
 /// How many possible witnesses are compared to find the one that hinges on least.
 const MAX_CANDIDATES: usize = 16;
+/// How many rules are looked at to name what witnesses hinge on.
+const MAX_LOOKS: usize = 20_000_000;
 /// How many stretches of addresses are listed for one rule.
 const MAX_STRETCHES: usize = 32;
 
@@ -86,8 +88,9 @@ pub fn reachable(
     if let Some(witness) = certain.filter(holds) {
         return Verdict::Path(Box::new(witness));
     }
+    let mut left = MAX_LOOKS;
     let weighed = candidates.into_iter().map(|witness| {
-        let hinges = hinges::of(rules, &witness, &witness.world(world), |rule| !wanted(rule));
+        let hinges = hinges::of(rules, &witness, &witness.world(world), |rule| !wanted(rule), &mut left);
         (hinges.len(), hinges, witness)
     });
     let unclear = match weighed.min_by_key(|(count, _, _)| *count) {
@@ -207,8 +210,9 @@ pub fn reach(rules: &[Rule], question: &Question, world: &World) -> Vec<Reach> {
     let all_known = terms.universe.unknowns.all().is_empty() && terms.universe.places.all().is_empty();
     if !all_known {
         asked.note(Pass::Certain, &mut budget, &mut reach);
+        let mut left = MAX_LOOKS;
         for state in &mut reach {
-            asked.weigh(world, state);
+            asked.weigh(world, state, &mut left);
         }
     }
     let mut shadows = Shadows::new(&terms.rules);
@@ -274,11 +278,11 @@ impl Asked<'_> {
     }
 
     /// Names what an unclear state hinges on.
-    fn weigh(&self, world: &World, state: &mut Reach) {
+    fn weigh(&self, world: &World, state: &mut Reach, left: &mut usize) {
         if let Reach::Unclear(unclear) = state
             && let Some(witness) = &unclear.witness
         {
-            unclear.hinges.extend(hinges::of(self.rules, witness, &witness.world(world), |_| true));
+            unclear.hinges.extend(hinges::of(self.rules, witness, &witness.world(world), |_| true, left));
             if unclear.hinges.is_empty() {
                 unclear.hinges.insert(Hinge::TooComplex);
             }

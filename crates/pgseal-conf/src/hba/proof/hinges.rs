@@ -8,15 +8,23 @@ use crate::hba::decide::{Fit, Hinge, fits_address, fits_database, fits_role};
 use crate::hba::rule::{AddressMatch, DatabaseMatch, RoleMatch, Rule};
 use crate::hba::world::World;
 
-/// What must be known to say whether the witness gets through. `in_the_way` tells which rules would stop it.
+/// What must be known to say whether the witness gets through. `in_the_way` tells which rules would stop it; `left` is
+/// how many rules may still be looked at.
 pub(super) fn of(
     rules: &[Rule],
     witness: &Witness,
     world: &World,
     in_the_way: impl Fn(&Rule) -> bool,
+    left: &mut usize,
 ) -> BTreeSet<Hinge> {
     let mut hinges = BTreeSet::new();
-    for (index, rule) in rules.iter().enumerate().take(witness.rule + 1) {
+    // From the rule itself backwards, so that its own are named whatever happens.
+    for (index, rule) in rules.iter().enumerate().take(witness.rule + 1).rev() {
+        let Some(less) = left.checked_sub(1) else {
+            hinges.insert(Hinge::TooComplex);
+            break;
+        };
+        *left = less;
         let concerned = witness.channel.meets(rule.connection) && (index == witness.rule || in_the_way(rule));
         if concerned && let Fit::Depends(more) = fits(rule, witness, world, index == witness.rule) {
             hinges.extend(more);

@@ -1,5 +1,7 @@
 //! A trial that succeeded, put in words: who comes from where and wants what. Refuses to know why it succeeded.
 
+use std::sync::LazyLock;
+
 use super::interval;
 use super::lower::{Lowered, Places, Terms};
 use super::question::{Question, Witness, WitnessAddress, WitnessName};
@@ -94,11 +96,14 @@ pub(super) fn witness(
 const WELL_KNOWN: [&str; 7] =
     ["203.0.113.1", "2001:db8::1", "10.0.0.1", "192.168.0.1", "172.16.0.1", "127.0.0.1", "::1"];
 
+static WELL_KNOWN_PLACES: LazyLock<Vec<u128>> =
+    LazyLock::new(|| WELL_KNOWN.iter().filter_map(|text| interval::place(text.parse().ok()?)).collect());
+
 /// A free address that reads well; `place` if there is none.
 fn plain_place(shelves: &Shelves, keys: &[(Key, Key)], places: &Places, place: u128) -> u128 {
     let cubes = places.cubes();
     let fits = |at: u128| cubes.iter().any(|cube| cube.holds(at)) && shelves.is_free(keys, at);
-    let known = WELL_KNOWN.iter().filter_map(|text| interval::place(text.parse().ok()?));
+    let known = WELL_KNOWN_PLACES.iter().copied();
     // The first address of a network is no host's, as a rule.
     let next = place.checked_add(1).filter(|_| place & 0xff == 0);
     known.chain(next).find(|at| fits(*at)).unwrap_or(place)
