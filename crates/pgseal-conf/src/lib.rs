@@ -1,4 +1,4 @@
-//! PostgreSQL configuration as PostgreSQL reads it. Pure: no files, no sockets, no clock.
+#![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
 pub mod auth;

@@ -32,3 +32,6 @@ pub use rule::{AddressMatch, ConnectionType, DatabaseMatch, RoleMatch, Rule};
 pub use server::{Build, Server};
 pub use view::ViewRow;
 pub use world::{Roles, World};
+
+#[cfg(test)]
+mod tests;
