@@ -100,8 +100,10 @@ impl Delegate {
         let mut delegate = Self { child, input, output, user: user.clone() };
         match delegate.greet().await {
             Ok(()) => Ok(delegate),
-            Err(error) if error.raw_os_error().is_some() => Err(error.into()),
-            // The pipe was closed: it ended, and how is known in a moment.
+            // The pipe was closed, before it was greeted or after: it ended, and how is known in a moment.
+            Err(error) if error.raw_os_error().is_some() && error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(error.into())
+            }
             Err(error) => {
                 let ended = delegate.child.wait().await;
                 Err(Stillborn { error, by_signal: ended.is_ok_and(|status| status.signal().is_some()) })
