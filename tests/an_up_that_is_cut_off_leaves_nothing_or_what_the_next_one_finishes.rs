@@ -148,6 +148,7 @@ fn is_initdb_s_rubbish(entry: &std::io::Result<fs::DirEntry>) -> bool {
 fn ctrl_c_in_a_terminal_reaches_all_and_still_leaves_nothing() {
     for account in Account::both() {
         let mut attempts = Attempts::new(&account, "terminal");
+        let mut cut_off = 0;
         for _ in 0..samples(50) {
             let up = attempts.up();
             let percent = attempts.dice.below(80);
@@ -158,9 +159,17 @@ fn ctrl_c_in_a_terminal_reaches_all_and_still_leaves_nothing() {
                 std::thread::sleep(Duration::from_millis(3));
             }
             let ran = up.wait(LIMIT);
+            assert!(!ran.stderr().contains("could not"), "{ran}");
+            if ran.code() == Some(0) {
+                // Quicker than the one that was measured, on a busy machine.
+                attempts.remove();
+                continue;
+            }
             assert!(ran.code() == Some(130) || ran.signal() == Some(2), "{ran}");
             attempts.nothing_is_left();
+            cut_off += 1;
         }
+        assert!(cut_off > samples(50) / 3, "only {cut_off} of {} were cut off", samples(50));
     }
     record("Ctrl-C pressed several times leaves nothing", samples(50) * 2);
 }
