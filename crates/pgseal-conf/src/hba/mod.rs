@@ -9,6 +9,7 @@ mod connection;
 mod decide;
 mod diagnostic;
 mod grammar;
+mod ldap;
 mod ldap_url;
 mod lint;
 mod load;

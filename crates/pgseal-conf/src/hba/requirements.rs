@@ -6,7 +6,8 @@ use std::ops::Range;
 use super::address::{Numeric, numeric};
 use super::diagnostic::Problem;
 use super::grammar::{Refusal, Remark, refusal};
-use super::ldap_url;
+use super::ldap::{Ldap, atoi};
+use super::ldap_url::LdapUrl;
 use super::method::Method;
 use super::option::{ClientCertificate, OptionName, RuleOption};
 use super::rule::ConnectionType;
@@ -42,9 +43,10 @@ impl<'s> Checked<'s> {
             OptionName::ClientName if !matches!(value, b"CN" | b"DN") => {
                 Err(hidden(place, format!("invalid value for clientname: \"{}\"", text(value))))
             }
-            OptionName::LdapUrl => {
-                ldap_url::check(value).map_err(|message| refusal(Problem::OptionValue, place, message))
-            }
+            OptionName::LdapUrl => match LdapUrl::parse(value) {
+                Ok(_) => Ok(()),
+                Err(message) => Err(refusal(Problem::OptionValue, place, message)),
+            },
             OptionName::LdapScheme if !matches!(value, b"ldap" | b"ldaps") => {
                 remarks.push(Remark {
                     problem: Problem::OptionValue,
@@ -148,7 +150,7 @@ impl<'s> Checked<'s> {
         let value =
             |name| options.iter().rfind(|option| option.name == name).map(|option| option.value.expose());
         match self.method {
-            Method::Ldap => ldap(&value, place)?,
+            Method::Ldap => Ldap::of(options).check(self.server.version, place)?,
             Method::Radius => radius(&value, place)?,
             Method::OAuth => self.oauth(&value, place, remarks)?,
             Method::Cert => return Ok(ClientCertificate::VerifyFull),
@@ -198,33 +200,6 @@ impl<'s> Checked<'s> {
         };
         Err(refusal(Problem::MissingOption, place, message))
     }
-}
-
-fn ldap<'v>(value: &impl Fn(OptionName) -> Option<&'v [u8]>, place: &Range<usize>) -> Step<()> {
-    let given = |name| value(name).is_some();
-    let url = value(OptionName::LdapUrl).map(ldap_url::Parts::of);
-    let base_dn = given(OptionName::LdapBaseDn) || url.is_some();
-    let attribute = given(OptionName::LdapSearchAttribute) || url.is_some_and(|url| url.attribute);
-    let filter = given(OptionName::LdapSearchFilter) || url.is_some_and(|url| url.filter);
-    if given(OptionName::LdapPrefix) || given(OptionName::LdapSuffix) {
-        let search = base_dn
-            || given(OptionName::LdapBindDn)
-            || given(OptionName::LdapBindPasswd)
-            || attribute
-            || filter;
-        if search {
-            let message = "cannot mix options for simple bind and search+bind modes".to_owned();
-            return Err(refusal(Problem::OptionsConflict, place, message));
-        }
-    } else if !base_dn {
-        let message = "authentication method \"ldap\" requires argument \"ldapbasedn\", \"ldapprefix\", or \"ldapsuffix\" to be set";
-        return Err(refusal(Problem::MissingOption, place, message.to_owned()));
-    }
-    if attribute && filter {
-        let message = "cannot use ldapsearchattribute together with ldapsearchfilter".to_owned();
-        return Err(refusal(Problem::OptionsConflict, place, message));
-    }
-    Ok(())
 }
 
 fn radius<'v>(value: &impl Fn(OptionName) -> Option<&'v [u8]>, place: &Range<usize>) -> Step<()> {
@@ -347,14 +322,6 @@ fn trim_start(text: &[u8]) -> &[u8] {
 /// `scanner_isspace`.
 fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0c)
-}
-
-/// C's `atoi` as far as it matters here: whether it gives zero.
-fn atoi(text: &[u8]) -> u32 {
-    let digits = trim_start(text);
-    let digits = digits.strip_prefix(b"-").or_else(|| digits.strip_prefix(b"+")).unwrap_or(digits);
-    let digits = digits.iter().take_while(|byte| byte.is_ascii_digit());
-    digits.fold(0u32, |value, digit| value.saturating_mul(10).saturating_add(u32::from(digit - b'0')))
 }
 
 fn text(value: &[u8]) -> String {

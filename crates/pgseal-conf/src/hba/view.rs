@@ -1,6 +1,7 @@
 //! A rule as a row of the view `pg_hba_file_rules` shows it, which is how rules are compared with a server's.
 
 use super::address;
+use super::ldap::Ldap;
 use super::load::{Entry, Ruleset};
 use super::method::Method;
 use super::option::{OptionName, RuleOption};
@@ -91,7 +92,7 @@ fn options(rule: &Rule, server: &Server) -> Vec<ByteString> {
     shown.extend(rule.client_certificate.name().map(|name| format!("clientcert={name}").into()));
     shown.extend(rule.option(OptionName::PamService).map(RuleOption::spelled));
     let names: &[OptionName] = match rule.method {
-        Method::Ldap => return [shown, ldap_options(rule)].concat(),
+        Method::Ldap => return [shown, Ldap::of(&rule.options).view()].concat(),
         Method::Radius => &[
             OptionName::RadiusServers,
             OptionName::RadiusSecrets,
@@ -116,34 +117,4 @@ fn validator(rule: &Rule, server: &Server) -> Option<String> {
         Some([only]) => Some(only.to_string()),
         _ => None,
     })
-}
-
-fn ldap_options(rule: &Rule) -> Vec<ByteString> {
-    use OptionName as Name;
-    let mut shown = Vec::new();
-    for name in [
-        Name::LdapServer,
-        Name::LdapPort,
-        Name::LdapScheme,
-        Name::LdapTls,
-        Name::LdapPrefix,
-        Name::LdapSuffix,
-        Name::LdapBaseDn,
-        Name::LdapBindDn,
-        Name::LdapBindPasswd,
-        Name::LdapSearchAttribute,
-        Name::LdapSearchFilter,
-    ] {
-        let Some(option) = rule.option(name) else { continue };
-        match name {
-            Name::LdapTls if option.value.expose() == b"1" => shown.push("ldaptls=true".into()),
-            Name::LdapTls => {}
-            _ => shown.push(option.spelled()),
-        }
-    }
-    if !rule.options.is_empty() {
-        // LDAP_SCOPE_SUBTREE, set again by every option that is read.
-        shown.push("ldapscope=2".into());
-    }
-    shown
 }
