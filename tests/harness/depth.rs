@@ -37,6 +37,14 @@ pub(crate) fn versions() -> &'static [u32] {
     }
 }
 
+/// For the `nth` of many cases that hold on every version: all versions in a soak, and below it one of them, in turn.
+pub(crate) fn versions_in_turn(nth: usize) -> Vec<u32> {
+    match Depth::now() {
+        Depth::Test | Depth::All => vec![versions()[nth % versions().len()]],
+        Depth::Soak => versions().to_vec(),
+    }
+}
+
 /// How many samples to draw where the full count is `full`: a tenth, at least one, below soak.
 pub(crate) fn samples(full: u32) -> u32 {
     match Depth::now() {

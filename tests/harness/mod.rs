@@ -27,7 +27,7 @@ mod template;
 
 pub(crate) use account::Account;
 pub(crate) use cluster::Cluster;
-pub(crate) use depth::{record, samples, versions};
+pub(crate) use depth::{record, samples, versions, versions_in_turn};
 pub(crate) use dice::Dice;
 pub(crate) use forge::{Forge, Forged, leaf_params, this_year};
 pub(crate) use impostor::{Impostor, asks_cleartext, asks_md5, asks_scram, refuses, tls};

@@ -14,6 +14,10 @@ use crate::privilege::user::{SystemUser, effective_uid};
 /// What the mark of an unfinished folder says. A file of that name that says anything else is not ours.
 pub(crate) const UNFINISHED: &[u8] = b"pgseal up was cut off; the next one starts anew\n";
 
+/// The most bytes of a folder's path: PostgreSQL and libpq cut a file's at 1023 (MAXPGPATH), and initdb puts
+/// more than one into a command.
+const LONGEST: usize = 900;
+
 #[derive(Debug)]
 pub(crate) enum State {
     Absent,
@@ -43,6 +47,13 @@ pub(crate) fn resolve(path: &Path) -> Result<Folder> {
     } else {
         fs::canonicalize(&absolute).map_err(|error| Failure::io("find the folder", &absolute, &error))?
     };
+    if absolute.as_os_str().len() > LONGEST {
+        return Err(Failure::usage(format!(
+            "the folder's path is {} bytes long, and PostgreSQL can use no more than {LONGEST}",
+            absolute.as_os_str().len()
+        ))
+        .hint("a shorter way to it"));
+    }
     let (Some(parent), Some(name)) = (absolute.parent(), absolute.file_name()) else {
         return Err(Failure::usage("the root directory cannot be a pgseal folder").hint("pgseal up ./pgseal"));
     };

@@ -48,6 +48,16 @@ pub(crate) fn plan(facts: &UpFacts, wish: &Wish, now: OffsetDateTime) -> Result<
         ))
         .hint("--validity 365d"));
     }
+    // The buffer of initdb's --pwfile until 13 (initdb.c, `get_su_pwd`); the rest is cut off in silence.
+    let read = 99;
+    let longer = wish.password.as_ref().is_some_and(|password| password.reveal().len() > read);
+    if longer && facts.binaries.version.major < 14 {
+        return Err(Failure::usage(format!(
+            "the password is longer than {read} bytes, and PostgreSQL {} reads no more",
+            facts.binaries.version
+        ))
+        .hint("a shorter password, or PostgreSQL 14 or newer"));
+    }
     let mut local_admins = vec![facts.server_user.name.clone()];
     if facts.invoker.name != facts.server_user.name {
         local_admins.push(facts.invoker.name.clone());

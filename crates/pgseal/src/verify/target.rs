@@ -36,11 +36,14 @@ impl Target {
         if let Some(path) = word.strip_prefix("dir:") {
             return Ok(Self::Folder(PathBuf::from(path)));
         }
-        if is_connection_string(word) {
-            return Ok(Self::Connection(word.to_owned()));
-        }
-        if Path::new(word).exists() {
-            return Ok(Self::Folder(PathBuf::from(word)));
+        match (is_connection_string(word), Path::new(word).exists()) {
+            (true, false) => return Ok(Self::Connection(word.to_owned())),
+            (false, true) => return Ok(Self::Folder(PathBuf::from(word))),
+            (true, true) => {
+                return Err(Failure::usage(format!("{word} could be a folder or a connection string"))
+                    .hint(format!("dir:{word}, or another keyword first in the connection string")));
+            }
+            (false, false) => {}
         }
         Err(Failure::usage(format!("there is no folder {word}, and it is no connection string either"))
             .hint("a folder made by pgseal up, or postgresql://USER@HOST:PORT/DBNAME"))
