@@ -100,15 +100,12 @@ fn path(text: &[u8], parsed: &mut LdapUrl) -> Result<(), &'static str> {
 
 /// Host and port; 0 where none is given.
 fn host_and_port(text: &[u8]) -> Result<(&[u8], i64), &'static str> {
-    let (host, rest) = match text.strip_prefix(b"[") {
-        Some(bracketed) => {
-            let close = bracketed.iter().position(|byte| *byte == b']').ok_or(BAD_URL)?;
-            (bracketed.get(..close), bracketed.get(close + 1..).unwrap_or_default())
-        }
-        None => {
-            let colon = text.iter().position(|byte| *byte == b':').unwrap_or(text.len());
-            (text.get(..colon), text.get(colon..).unwrap_or_default())
-        }
+    let (host, rest) = if let Some(bracketed) = text.strip_prefix(b"[") {
+        let close = bracketed.iter().position(|byte| *byte == b']').ok_or(BAD_URL)?;
+        (bracketed.get(..close), bracketed.get(close + 1..).unwrap_or_default())
+    } else {
+        let colon = text.iter().position(|byte| *byte == b':').unwrap_or(text.len());
+        (text.get(..colon), text.get(colon..).unwrap_or_default())
     };
     let host = host.unwrap_or_default();
     match rest.split_first() {
