@@ -21,13 +21,14 @@ for target in "$@"; do
     work=$PWD/target/fuzz/$target
     log=$work/log
     mkdir -p "$work/corpus" "$work/artifacts"
-    # What is found goes to the first directory; fuzz/seeds/TARGET is only read.
-    set -- "$work/corpus"
+    fuzz/seeds.sh "$target" "$work/seeds"
+    # What is found goes to the first directory; the others are only read.
+    set -- "$work/corpus" "$work/seeds"
     [ ! -d "fuzz/seeds/$target" ] || set -- "$@" "$PWD/fuzz/seeds/$target"
     rm -f "$log.failed"
     {
         cargo +nightly fuzz run --target-dir target/fuzz/build "$target" "$@" -- -max_total_time="$seconds" \
-            -artifact_prefix="$work/artifacts/" -print_final_stats=1 -verbosity=0 2>&1 ||
+            -timeout=20 -artifact_prefix="$work/artifacts/" -print_final_stats=1 -verbosity=0 2>&1 ||
             echo "$?" >"$log.failed"
     } | tee "$log"
     [ ! -e "$log.failed" ] || { echo "fuzz: $target failed; the lines above name the input" >&2 && exit 1; }
