@@ -105,6 +105,8 @@ pub(super) fn numeric(word: &[u8]) -> Numeric {
     let Ok(address) = address.parse::<Ipv6Addr>() else { return Numeric::NoAddress };
     match zone {
         None => Numeric::Address(IpAddr::V6(address)),
+        // No interface has an empty name.
+        Some("") => Numeric::NoAddress,
         Some(zone) if zone.starts_with(|c: char| c.is_ascii_digit()) => {
             let number = zone.bytes().all(|byte| byte.is_ascii_digit()) && zone.parse::<u32>().is_ok();
             if number { Numeric::Address(IpAddr::V6(address)) } else { Numeric::NoAddress }
@@ -205,6 +207,7 @@ mod tests {
             "1 ",
             "+1",
             "::1%lo",
+            "fe80::1%",
             "1.2.3.-4",
             "4294967296",
             "1::2::3",
