@@ -151,7 +151,7 @@ impl<'s> Checked<'s> {
             |name| options.iter().rfind(|option| option.name == name).map(|option| option.value.expose());
         match self.method {
             Method::Ldap => Ldap::of(options).check(self.server.version, place)?,
-            Method::Radius => radius(&value, place)?,
+            Method::Radius => radius(&value, place, self.server.version)?,
             Method::OAuth => self.oauth(&value, place, remarks)?,
             Method::Cert => return Ok(ClientCertificate::VerifyFull),
             _ => {}
@@ -202,7 +202,11 @@ impl<'s> Checked<'s> {
     }
 }
 
-fn radius<'v>(value: &impl Fn(OptionName) -> Option<&'v [u8]>, place: &Range<usize>) -> Step<()> {
+fn radius<'v>(
+    value: &impl Fn(OptionName) -> Option<&'v [u8]>,
+    place: &Range<usize>,
+    version: PgVersion,
+) -> Step<()> {
     let count = |name| value(name).map(|list| split_list(list).map_or(0, |list| list.len()));
     for name in [OptionName::RadiusServers, OptionName::RadiusSecrets] {
         mandatory(value(name).filter(|_| count(name) != Some(0)), name, "radius", place)?;
@@ -219,7 +223,9 @@ fn radius<'v>(value: &impl Fn(OptionName) -> Option<&'v [u8]>, place: &Range<usi
             let message = format!(
                 "the number of RADIUS {what} ({length}) must be 1 or the same as the number of RADIUS servers ({servers})"
             );
-            return Err(refusal(Problem::OptionsConflict, place, message));
+            // 12 and 13 say so in their log alone.
+            let shown_in_view = version >= PgVersion::V14;
+            return Err(Refusal { shown_in_view, ..refusal(Problem::OptionsConflict, place, message) });
         }
     }
     Ok(())

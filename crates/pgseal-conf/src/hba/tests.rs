@@ -304,3 +304,13 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_view_of_12_and_13_leaves_out_that_radius_lists_do_not_match() {
+    let file = "host all all all radius \"radiusservers=::1,::2\" \"radiussecrets=a,b,c\"\n";
+    for version in [PgVersion::V12, PgVersion::V13, PgVersion::V14] {
+        let rules = read(file, version);
+        assert!(!rules.loads());
+        assert_eq!(rules.view()[0].error.is_some(), version >= PgVersion::V14, "{version}");
+    }
+}
