@@ -253,3 +253,31 @@ fn a_folder_that_was_to_be_another_users_is_begun_anew_for_this_one() {
         Pgseal::new(&sandbox).args(words).run().succeeded();
     }
 }
+
+/// A postmaster works in its folder a moment before it writes postmaster.pid. Whoever comes just then, after an `up` that was
+/// killed, meets a server and not nothing. Here that moment lasts as long as a wrapper sleeps that is called postgres.
+#[test]
+fn a_server_that_has_not_yet_said_that_it_runs_is_waited_for() {
+    let sealed = Sealed::of(15);
+    sealed.pgseal().args(["down", "sealed"]).run().succeeded();
+    for verb in ["up", "down"] {
+        let postgres = Install::of(15).program("postgres");
+        let mut starting = sealed.account().command("sh", Path::new("/"));
+        // Its name is what /proc tells of it, as of the server that it becomes.
+        let script =
+            "echo postgres >/proc/$$/comm; echo up; sleep 0.3; exec \"$0\" -D . >>../log/postgresql.log 2>&1";
+        starting.current_dir(sealed.data()).arg("-c").arg(script).arg(postgres);
+        let starting = Running::start(starting, b"");
+        starting.wait_until_it_says("up", Duration::from_secs(10));
+        let ran = sealed.pgseal().args([verb, "sealed", "--format", "json"]).run();
+        match verb {
+            "up" => {
+                all_hold(&ran);
+                assert_eq!(ran.json()["state"], "running");
+                sealed.pgseal().args(["down", "sealed"]).run().succeeded();
+            }
+            _ => assert_eq!(ran.succeeded().json()["stopped_pid"], starting.pid()),
+        }
+        starting.wait(Duration::from_secs(20)).succeeded();
+    }
+}

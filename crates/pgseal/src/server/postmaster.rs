@@ -19,6 +19,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use zeroize::Zeroizing;
 
 use super::pidfile::{self, PidFile};
+use super::stragglers;
 use crate::privilege::deeds::ending;
 use crate::privilege::files;
 use crate::privilege::message::{Found, RunningServer, Started, StopOutcome};
@@ -28,6 +29,8 @@ const PIDFILE_LIMIT: u64 = 8 << 10;
 /// The end of a log that is worth showing, in bytes.
 const LOG_LIMIT: u64 = 8 << 10;
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(4);
+/// How long a server may take until it creates postmaster.pid, on a busy machine.
+const CREATED_WITHIN: Duration = Duration::from_secs(5);
 /// How long a server may take between creating postmaster.pid and writing it.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(1);
 /// How long the children of a killed postmaster may take to notice it, and its parent to reap it.
@@ -52,7 +55,7 @@ pub(crate) fn find(data: &Path) -> io::Result<Found> {
 
 fn identify(data: &Path) -> io::Result<Identity> {
     let stranger = |pid, why: &str| Ok(Identity::Stranger { pid, why: why.to_owned() });
-    let bytes = match read_written(&data.join("postmaster.pid")) {
+    let bytes = match read_written(data) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Identity::Nothing),
         Err(error) => return stranger(0, &format!("it cannot be read: {error}")),
@@ -85,14 +88,20 @@ fn identify(data: &Path) -> io::Result<Identity> {
     }
 }
 
-/// PostgreSQL creates the file empty and then writes it (miscinit.c, CreateLockFile): one that is empty is
-/// looked at again for a while. A server that was killed in between leaves it so for good.
-fn read_written(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
-    let deadline = Instant::now() + WRITTEN_WITHIN;
+/// Reads postmaster.pid. PostgreSQL creates it a moment after it has begun to work in the data directory,
+/// and empty (miscinit.c, CreateLockFile): one that is empty, or not there while a postgres is, is looked
+/// at again for a while. A server that was killed in between leaves it so for good.
+fn read_written(data: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+    let path = data.join("postmaster.pid");
+    let begun = Instant::now();
     loop {
-        let bytes = files::read(path, PIDFILE_LIMIT)?;
-        if !bytes.is_empty() || Instant::now() >= deadline {
-            return Ok(bytes);
+        match files::read(&path, PIDFILE_LIMIT) {
+            Ok(bytes) if bytes.is_empty() && begun.elapsed() < WRITTEN_WITHIN => {}
+            Err(error)
+                if error.kind() == io::ErrorKind::NotFound
+                    && begun.elapsed() < CREATED_WITHIN
+                    && stragglers::anyone_at_work(data).is_some() => {}
+            outcome => return outcome,
         }
         std::thread::sleep(LOOK_AGAIN_AFTER);
     }

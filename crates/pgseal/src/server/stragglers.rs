@@ -26,6 +26,12 @@ pub(crate) fn wait_until_left(data: &Path, seconds: u64) -> io::Result<Option<St
     }
 }
 
+/// Who works in `data` now, as `initdb (pid 4242)`.
+pub(crate) fn anyone_at_work(data: &Path) -> Option<String> {
+    let found = fs::metadata(data).ok()?;
+    one_at_work((found.dev(), found.ino()))
+}
+
 fn one_at_work(place: (u64, u64)) -> Option<String> {
     let me = rustix::process::getuid().as_raw();
     fs::read_dir("/proc").ok()?.flatten().find_map(|process| {
