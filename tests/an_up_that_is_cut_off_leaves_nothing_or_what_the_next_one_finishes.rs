@@ -254,6 +254,47 @@ fn a_folder_that_was_to_be_another_users_is_begun_anew_for_this_one() {
     }
 }
 
+/// Half of a cluster is never started again: what was to go goes, or is begun anew.
+#[test]
+fn a_removal_that_is_cut_off_is_finished_by_the_next_command() {
+    let mut halves = 0;
+    for account in Account::both() {
+        let mut attempts = Attempts::new(&account, "removal");
+        let remove = || {
+            let down = Pgseal::new(&attempts.sandbox).by(&account);
+            down.args(["down", "sealed", "--remove", "--yes"])
+        };
+        attempts.up().wait(LIMIT).succeeded();
+        let begun = Instant::now();
+        remove().run().succeeded();
+        let whole = begun.elapsed();
+        for round in 0..samples(50) {
+            attempts.up().wait(LIMIT).succeeded();
+            let down = remove().start();
+            let percent = attempts.dice.below(100);
+            std::thread::sleep(whole * percent / 100);
+            down.signal(Signal::KILL);
+            down.wait(LIMIT);
+            let half = attempts.dir.join(".unfinished").exists();
+            halves += u32::from(half);
+            if round % 2 == 0 {
+                let up = attempts.up().wait(LIMIT);
+                all_hold(&up);
+                // What was begun anew has another certificate, what had not been touched has its own.
+                assert!(!half || up.json()["state"] == "created", "{up}");
+            }
+            let removed = remove().run();
+            assert!(
+                removed.code() == Some(0) || removed.stderr().contains("there is no folder"),
+                "{removed}"
+            );
+            attempts.nothing_is_left();
+        }
+    }
+    assert!(halves > 0, "none was cut off in the middle");
+    record("a removal that is cut off is finished by the next command", samples(50) * 2);
+}
+
 /// A postmaster works in its folder a moment before it writes postmaster.pid. Whoever comes just then, after an `up` that was
 /// killed, meets a server and not nothing. Here that moment lasts as long as a wrapper sleeps that is called postgres.
 #[test]

@@ -94,9 +94,9 @@ pub(crate) async fn clear(folder: &Folder, user: &SystemUser) -> Result<()> {
         remove_one(&path, |path| fs::remove_dir_all(path))?;
     }
     for path in [
-        folder.settings(),
         folder.root().join(".gitignore"),
         folder.root().join(".dockerignore"),
+        folder.settings(),
         // The mark goes last: until then the next `up` knows what it looks at.
         folder.unfinished(),
     ] {
