@@ -30,6 +30,7 @@ const NO_TLS: &[(&str, Holds)] = &[
     ("chain-verified", UNTOLD),
     ("valid-now", UNTOLD),
     ("names-match", UNTOLD),
+    ("no-plaintext-path", UNTOLD),
     ("session-encrypted", UNTOLD),
     ("channel-binding", UNTOLD),
     ("passwords-scram", UNTOLD),
@@ -64,6 +65,7 @@ const CERTIFICATE: &[Break] = &[
         falls: &[
             ("certificate-as-issued", NO),
             ("chain-verified", NO),
+            ("no-plaintext-path", UNTOLD),
             ("session-encrypted", UNTOLD),
             ("channel-binding", UNTOLD),
             ("passwords-scram", UNTOLD),
@@ -86,6 +88,7 @@ const CERTIFICATE: &[Break] = &[
         by: |server| issue(server, &Forge::of_folder(server.dir()).leaf(&["db.example.org", "10.0.0.1"])),
         falls: &[
             ("names-match", NO),
+            ("no-plaintext-path", UNTOLD),
             ("session-encrypted", UNTOLD),
             ("channel-binding", UNTOLD),
             ("passwords-scram", UNTOLD),
@@ -104,6 +107,7 @@ const CERTIFICATE: &[Break] = &[
             ("certificate-as-issued", NO),
             ("chain-verified", NO),
             ("names-match", NO),
+            ("no-plaintext-path", UNTOLD),
             ("session-encrypted", UNTOLD),
             ("channel-binding", UNTOLD),
             ("passwords-scram", UNTOLD),
@@ -121,6 +125,7 @@ const CERTIFICATE: &[Break] = &[
         falls: &[
             ("certificate-as-issued", NO),
             ("names-match", NO),
+            ("no-plaintext-path", UNTOLD),
             ("session-encrypted", UNTOLD),
             ("channel-binding", UNTOLD),
             ("passwords-scram", UNTOLD),
@@ -149,6 +154,7 @@ const CERTIFICATE: &[Break] = &[
 const OUT_OF_DATE: &[(&str, Holds)] = &[
     ("chain-verified", NO),
     ("valid-now", NO),
+    ("no-plaintext-path", UNTOLD),
     ("session-encrypted", UNTOLD),
     ("channel-binding", UNTOLD),
     ("passwords-scram", UNTOLD),
@@ -158,6 +164,7 @@ const OUT_OF_DATE: &[(&str, Holds)] = &[
 
 const NOBODY_TO_TRUST: &[(&str, Holds)] = &[
     ("chain-verified", UNTOLD),
+    ("no-plaintext-path", UNTOLD),
     ("session-encrypted", UNTOLD),
     ("channel-binding", UNTOLD),
     ("passwords-scram", UNTOLD),
@@ -170,6 +177,7 @@ const RULES: &[Break] = &[
         what: "a host line on top lets plaintext in with a password",
         by: |server| on_top(server, "host all all all scram-sha-256"),
         falls: &[
+            ("no-plaintext-path", NO),
             ("plaintext-refused-ipv4", NO),
             ("plaintext-refused-ipv6", NO),
             ("sslmode-disable-refused", NO),
@@ -178,12 +186,17 @@ const RULES: &[Break] = &[
     Break {
         what: "a host line on top lets replication in",
         by: |server| on_top(server, "host replication all all scram-sha-256"),
-        falls: &[("replication-plaintext-refused-ipv4", NO), ("replication-plaintext-refused-ipv6", NO)],
+        falls: &[
+            ("no-plaintext-path", NO),
+            ("replication-plaintext-refused-ipv4", NO),
+            ("replication-plaintext-refused-ipv6", NO),
+        ],
     },
     Break {
         what: "everybody is trusted",
         by: |server| on_top(server, "host all all all trust"),
         falls: &[
+            ("no-plaintext-path", NO),
             ("plaintext-refused-ipv4", NO),
             ("plaintext-refused-ipv6", NO),
             ("channel-binding", NO),
@@ -193,22 +206,45 @@ const RULES: &[Break] = &[
     Break {
         what: "plaintext is let in over IPv4 alone",
         by: |server| on_top(server, "hostnossl all all 127.0.0.0/8 scram-sha-256"),
-        falls: &[("plaintext-refused-ipv4", NO), ("sslmode-disable-refused", NO)],
+        falls: &[("no-plaintext-path", NO), ("plaintext-refused-ipv4", NO), ("sslmode-disable-refused", NO)],
     },
     Break {
         what: "plaintext is let in over IPv6 alone, in the one database, for the one user",
         by: |server| on_top(server, "hostnossl mydb admin ::1/128 md5"),
-        falls: &[("plaintext-refused-ipv6", NO)],
+        falls: &[("no-plaintext-path", NO), ("plaintext-refused-ipv6", NO)],
     },
     Break {
         what: "replication is let in in plaintext over IPv4 alone",
         by: |server| on_top(server, "hostnossl replication admin 127.0.0.1/32 trust"),
-        falls: &[("replication-plaintext-refused-ipv4", NO)],
+        falls: &[("no-plaintext-path", NO), ("replication-plaintext-refused-ipv4", NO)],
     },
     Break {
         what: "replication is let in in plaintext over IPv6 alone",
         by: |server| on_top(server, "host replication all ::1/128 scram-sha-256"),
-        falls: &[("replication-plaintext-refused-ipv6", NO)],
+        falls: &[("no-plaintext-path", NO), ("replication-plaintext-refused-ipv6", NO)],
+    },
+    Break {
+        what: "plaintext is let in for another user from another network, where no attempt of ours reaches",
+        by: |server| on_top(server, "host invoices billing 10.20.0.0/16 scram-sha-256"),
+        falls: &[("no-plaintext-path", NO)],
+    },
+    Break {
+        what: "plaintext is let in for the members of a role, which has one",
+        by: |server| {
+            server.sql("CREATE ROLE team; CREATE ROLE member LOGIN IN ROLE team");
+            on_top(server, "host all +team 10.20.0.0/16 scram-sha-256");
+        },
+        falls: &[("no-plaintext-path", NO)],
+    },
+    Break {
+        what: "plaintext is let in for hosts of a name, which only DNS tells",
+        by: |server| on_top(server, "host all all .example.test scram-sha-256"),
+        falls: &[("no-plaintext-path", UNTOLD)],
+    },
+    Break {
+        what: "the rules on disk have an error, so that older ones decide",
+        by: |server| on_top(server, "hosst all all all scram-sha-256"),
+        falls: &[("no-plaintext-path", UNTOLD)],
     },
     Break {
         what: "over TLS everybody is trusted",
@@ -219,6 +255,7 @@ const RULES: &[Break] = &[
         what: "over TLS the password is asked for in clear, and it is not given",
         by: |server| on_top(server, "hostssl all all all password"),
         falls: &[
+            ("no-plaintext-path", UNTOLD),
             ("session-encrypted", UNTOLD),
             ("channel-binding", NO),
             ("passwords-scram", UNTOLD),
@@ -238,6 +275,7 @@ const RULES: &[Break] = &[
         falls: &[
             ("plaintext-refused-ipv4", NO),
             ("plaintext-refused-ipv6", NO),
+            ("no-plaintext-path", UNTOLD),
             ("session-encrypted", UNTOLD),
             ("channel-binding", UNTOLD),
             ("passwords-scram", UNTOLD),
@@ -260,6 +298,7 @@ const RULES: &[Break] = &[
 ];
 
 const NOT_OVER_TLS: &[(&str, Holds)] = &[
+    ("no-plaintext-path", UNTOLD),
     ("session-encrypted", UNTOLD),
     ("channel-binding", UNTOLD),
     ("passwords-scram", UNTOLD),
@@ -309,11 +348,17 @@ const ROLES: &[Break] = &[
     Break {
         what: "the password file is gone",
         by: |server| fs::remove_file(server.at("client/pgpass")).unwrap(),
-        falls: &[("session-encrypted", UNTOLD), ("channel-binding", UNTOLD), ("passwords-scram", UNTOLD)],
+        falls: &[
+            ("no-plaintext-path", UNTOLD),
+            ("session-encrypted", UNTOLD),
+            ("channel-binding", UNTOLD),
+            ("passwords-scram", UNTOLD),
+        ],
     },
 ];
 
 const NO_LOGIN: &[(&str, Holds)] = &[
+    ("no-plaintext-path", UNTOLD),
     ("session-encrypted", UNTOLD),
     ("channel-binding", UNTOLD),
     ("passwords-scram", UNTOLD),

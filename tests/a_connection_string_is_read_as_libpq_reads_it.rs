@@ -8,8 +8,12 @@ use crate::harness::{
     Account, Forge, Holds, Install, NO, Pgseal, Sandbox, Sealed, UNTOLD, all_hold, all_hold_but, record,
 };
 
-const NO_LOGIN: &[(&str, Holds)] =
-    &[("session-encrypted", UNTOLD), ("channel-binding", UNTOLD), ("passwords-scram", UNTOLD)];
+const NO_LOGIN: &[(&str, Holds)] = &[
+    ("no-plaintext-path", UNTOLD),
+    ("session-encrypted", UNTOLD),
+    ("channel-binding", UNTOLD),
+    ("passwords-scram", UNTOLD),
+];
 
 fn verify<'s>(server: &'s Sealed, target: &str) -> Pgseal<'s> {
     server.pgseal().args(["verify", target, "--format", "json"])
@@ -135,7 +139,7 @@ fn what_cannot_be_told_without_a_login_or_without_rights_is_not_proved() {
         assert!(claim["reason"].as_str().unwrap().contains("no password was given"), "{claim}");
     }
     let ordinary = verify(&server, &uri).env("PGPASSWORD", password).run().never_mentions(password);
-    all_hold_but(&ordinary, &[("passwords-scram", UNTOLD)]);
+    all_hold_but(&ordinary, &[("no-plaintext-path", UNTOLD), ("passwords-scram", UNTOLD)]);
     let claim = crate::harness::claim(&ordinary, "passwords-scram");
     assert!(claim["reason"].as_str().unwrap().contains("permission denied"), "{claim}");
 

@@ -30,7 +30,8 @@ fn disobedient(sandbox: &Sandbox, install: &Install) -> PathBuf {
     bin
 }
 
-const FALLEN: [(&str, Option<bool>); 2] = [("plaintext-refused-ipv4", NO), ("sslmode-disable-refused", NO)];
+const FALLEN: [(&str, Option<bool>); 3] =
+    [("plaintext-refused-ipv4", NO), ("no-plaintext-path", NO), ("sslmode-disable-refused", NO)];
 
 #[test]
 fn a_new_server_that_is_not_proved_is_stopped_and_kept() {
@@ -71,7 +72,7 @@ fn a_person_is_told_that_it_was_stopped_and_where_to_look() {
     let port = Port::free().number().to_string();
     let ran = Pgseal::new(&sandbox).args(["up", "sealed", "-p", &port, "--bindir"]).arg(&bin).run().ended(1);
     let ran = ran
-        .says("Proof (15 of 17)")
+        .says("Proof (15 of 18)")
         .says("a connection without TLS is let in")
         .says("the server was stopped");
     let ran = ran.says("sealed/log/postgresql.log");

@@ -39,7 +39,7 @@ fn someone_between_who_ends_tls_is_noticed() {
             .args(["verify", &target, "--format", "json"])
             .env("PGPASSWORD", "mine")
             .run();
-        all_hold_but(&ran, &[("session-encrypted", NO), ("channel-binding", NO)]);
+        all_hold_but(&ran, &[("no-plaintext-path", NO), ("session-encrypted", NO), ("channel-binding", NO)]);
         let session = claim(&ran, "session-encrypted");
         assert_eq!(session["evidence"], "pg_stat_ssl of our own session: ssl = f");
         record("someone between who ends TLS is noticed", 1);

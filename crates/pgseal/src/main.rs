@@ -8,6 +8,7 @@ mod interrupt;
 mod privilege;
 mod report;
 mod server;
+mod sql;
 mod up;
 mod verify;
 

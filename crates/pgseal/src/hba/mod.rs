@@ -3,13 +3,16 @@
 
 pub(crate) mod diff;
 pub(crate) mod disk;
+pub(crate) mod doors;
 pub(crate) mod enforcement;
 pub(crate) mod excerpt;
+pub(crate) mod fetch;
 pub(crate) mod judged;
-pub(crate) mod live;
+pub(crate) mod loaded;
 pub(crate) mod loading;
 pub(crate) mod mask;
 pub(crate) mod rewrite;
+pub(crate) mod roles;
 pub(crate) mod snapshot;
 pub(crate) mod source;
 pub(crate) mod weakness;

@@ -9,6 +9,7 @@ use pgseal_conf::hba::{Ruleset, Server};
 use pgseal_conf::{ByteString, PgVersion};
 
 use super::disk::{Disk, LIMIT};
+use super::loaded::Loaded;
 use crate::failure::{Failure, Result};
 use crate::privilege::files;
 
@@ -21,7 +22,7 @@ pub(crate) struct Source {
     /// The version of the server it was read from, where it was.
     pub(crate) version: Option<PgVersion>,
     /// What is known of its being the loaded one, for a live server.
-    pub(crate) loaded: Option<String>,
+    pub(crate) loaded: Option<Loaded>,
 }
 
 impl Source {
@@ -63,7 +64,7 @@ impl Source {
     }
 
     /// The same, with what is known of its being the loaded one.
-    pub(crate) fn said_to_be(self, loaded: String) -> Self {
+    pub(crate) fn said_to_be(self, loaded: Loaded) -> Self {
         Self { loaded: Some(loaded), ..self }
     }
 

@@ -13,6 +13,7 @@ pub(crate) enum ClaimName {
     PlaintextRefusedIpv6,
     ReplicationPlaintextRefusedIpv4,
     ReplicationPlaintextRefusedIpv6,
+    NoPlaintextPath,
     SessionEncrypted,
     ChannelBinding,
     PasswordsScram,
@@ -49,6 +50,7 @@ impl ClaimName {
             Self::ReplicationPlaintextRefusedIpv6 => {
                 ("replication-plaintext-refused-ipv6", "and replication, IPv6")
             }
+            Self::NoPlaintextPath => ("no-plaintext-path", "no other way in"),
             Self::SessionEncrypted => ("session-encrypted", "session is encrypted"),
             Self::ChannelBinding => ("channel-binding", "binds the login to TLS"),
             Self::PasswordsScram => ("passwords-scram", "passwords are SCRAM"),

@@ -3,10 +3,10 @@
 use pgseal_wire::tls::Check;
 use pgseal_wire::{ChannelBinding, Session};
 
-use super::answer::answer;
 use super::session::log_in_at;
 use super::subject::Subject;
 use crate::failure::{Failure, Result};
+use crate::sql::answer;
 
 /// The database every server has from initdb.
 const FIRST: &str = "postgres";

@@ -2,9 +2,9 @@
 
 use pgseal_wire::Session;
 
-use super::answer::answer;
 use super::claim::{Claim, ClaimName};
 use super::session::NoSession;
+use crate::sql::answer;
 
 /// Roles that may log in with a password that is no SCRAM verifier; NULL means no password at all.
 const WEAK: &str = "SELECT rolname FROM pg_authid WHERE rolcanlogin AND rolpassword IS NOT NULL \

@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 
 use super::claim::Proof;
 use super::subject::Subject;
-use super::{certificate, modes, passwords, plaintext, session, tls};
+use super::{certificate, hba, modes, passwords, plaintext, session, tls};
 use crate::failure::Result;
 
 /// Looks at the server and says what holds. Changes nothing; an error only when nothing could be
@@ -16,6 +16,7 @@ pub(crate) async fn prove(subject: &Subject, now: OffsetDateTime) -> Result<Proo
     let trusted = certificate::claims(subject, &seen, now, &mut proof);
     plaintext::claims(subject, &mut proof).await;
     let session = session::login(subject, trusted).await;
+    proof.add(hba::claim(&session).await);
     session::claims(&session, &mut proof).await;
     proof.add(passwords::claim(&session).await);
     modes::claims(subject, trusted, &session, &mut proof).await;

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use pgseal_wire::tls::{Check, TlsWish};
 use pgseal_wire::{ChannelBinding, Credentials, Encryption, LoginError, Session, SslNegotiation, open};
 
-use super::answer::answer;
 use super::claim::{Claim, ClaimName, Proof};
 use super::subject::{APPLICATION, Subject, Trusted};
+use crate::sql::answer;
 
 /// Why there is no session.
 pub(super) enum NoSession {

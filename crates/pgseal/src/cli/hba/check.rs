@@ -85,7 +85,7 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
             schema_version: SCHEMA_VERSION,
             file: source.path.to_string(),
             loads,
-            loaded: source.loaded.clone(),
+            loaded: source.loaded.as_ref().map(ToString::to_string),
             versions: rulesets
                 .iter()
                 .map(|set| VersionRow { version: set.server.version.major(), loads: set.loads() })
@@ -147,7 +147,7 @@ fn human(
     };
     let mut lines = vec![for_terminal(&source.path.to_text())];
     if let Some(loaded) = &source.loaded {
-        lines.push(format!("  {}", for_terminal(loaded)));
+        lines.push(format!("  {}", for_terminal(&loaded.to_string())));
     }
     let (loading, refusing) = (of(true), of(false));
     if !refusing.is_empty() {

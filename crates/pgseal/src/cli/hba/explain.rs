@@ -219,7 +219,7 @@ fn row(source: &Source, newest: &Judged, groups: &[Judged]) -> Row {
         line,
         passed: passed.collect(),
         outcomes: newest.decision.outcomes.iter().map(outcome_row).collect(),
-        loaded: source.loaded.clone(),
+        loaded: source.loaded.as_ref().map(ToString::to_string),
         versions: groups.iter().map(version_row).collect(),
     }
 }
@@ -232,7 +232,7 @@ fn human(source: &Source, who: &Connection, groups: &[Judged], screen: Screen) -
     let from = who.address.map_or_else(String::new, |address| format!(" from {address}"));
     let mut lines = vec![for_terminal(&format!("user {}, {purpose}{from}, {}", who.user, who.channel))];
     if let Some(loaded) = &source.loaded {
-        lines.push(format!("  {}", for_terminal(loaded)));
+        lines.push(format!("  {}", for_terminal(&loaded.to_string())));
     }
     for group in groups {
         if groups.len() > 1 {

@@ -4,6 +4,7 @@ mod check;
 mod diff;
 mod enforce;
 mod explain;
+mod live;
 mod prove;
 mod source;
 

@@ -134,7 +134,7 @@ fn row(source: &Source, worst: &Judged, judged: &[Judged]) -> Row {
         witness,
         depends_on,
         reason,
-        loaded: source.loaded.clone(),
+        loaded: source.loaded.as_ref().map(ToString::to_string),
         versions: judged.iter().map(version_row).collect(),
     }
 }
@@ -183,7 +183,7 @@ fn reason(verdict: &Verdict, ruleset: &Ruleset) -> Option<String> {
 fn human(source: &Source, judged: &[Judged], screen: Screen) -> String {
     let mut lines = vec![for_terminal(&source.path.to_text())];
     if let Some(loaded) = &source.loaded {
-        lines.push(format!("  {}", for_terminal(loaded)));
+        lines.push(format!("  {}", for_terminal(&loaded.to_string())));
     }
     for group in judged {
         let title = match &group.verdict {

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use pgseal_conf::conninfo::is_connection_string;
 
+use super::live;
 use crate::failure::Result;
 use crate::folder::state;
-use crate::hba::live;
 use crate::hba::source::Source;
 
 /// Reads it. A folder is a pgseal folder; anything that libpq would take for a connection string is

@@ -9,7 +9,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The statement's result, or one sentence: what the server said with its SQLSTATE, or that it said
 /// nothing.
-pub(super) async fn answer<T>(
+pub(crate) async fn answer<T>(
     statement: impl Future<Output = Result<T, tokio_postgres::Error>>,
 ) -> Result<T, String> {
     match tokio::time::timeout(PATIENCE, statement).await {

@@ -1,25 +1,12 @@
-//! SQL over a session that verified fully: the one door to a server's inside.
+//! The few shapes in which an answer is wanted. Errors are one sentence.
 
 use pgseal_wire::Session;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::answer::answer;
-use super::claim::Proof;
-use super::session::{NoSession, login};
-use super::subject::Subject;
-use super::{certificate, tls};
 
 type Parameters<'p> = &'p [&'p (dyn ToSql + Sync)];
-
-/// A session of the subject's user, if its server's certificate verifies fully; the password goes to
-/// nobody else.
-pub(crate) async fn administrator(subject: &Subject) -> Result<Session, String> {
-    let seen = tls::look(subject).await.map_err(|failure| failure.sentence().to_owned())?;
-    let now = time::OffsetDateTime::now_utc();
-    let trusted = certificate::claims(subject, &seen, now, &mut Proof::default());
-    login(subject, trusted).await.map_err(|none: NoSession| none.why().to_owned())
-}
 
 pub(crate) async fn rows_of(
     session: &Session,

@@ -1,0 +1,60 @@
+//! The pg_hba.conf of a server that runs: a pgseal folder's, or one behind a connection string.
+
+use std::os::unix::ffi::OsStrExt as _;
+
+use pgseal_conf::{ByteString, PgVersion};
+
+use crate::failure::{Failure, Result};
+use crate::folder::layout::Folder;
+use crate::folder::state;
+use crate::hba::fetch::{compared, fetch, over_sql};
+use crate::hba::loaded::Loaded;
+use crate::hba::source::Source;
+use crate::privilege::delegate::Delegate;
+use crate::privilege::user::server_user;
+use crate::server::control;
+use crate::verify::administrator::administrator;
+use crate::verify::target::{connection_subject, folder_subject};
+
+/// What a folder's server has on disk, and whether that is what it has loaded. The server need not
+/// run.
+pub(super) async fn of_folder(folder: &Folder) -> Result<Source> {
+    let settings = state::made(folder)?;
+    let mut delegate = Delegate::start(&server_user(Some(&settings.server.run_as))?).await?;
+    let version =
+        settings.server.version.parse::<PgVersion>().map_err(|error| Failure::new(error.to_string()))?;
+    let path: ByteString = folder.data().join("pg_hba.conf").as_os_str().as_bytes().into();
+    let runs = control::find(folder, &settings, &mut delegate).await?.is_some();
+    let source = fetch(&mut delegate, &path, version).await.map_err(|why| cannot(&why))?;
+    let loaded = if runs {
+        match administrator(&folder_subject(folder, &settings)).await {
+            Ok(session) => {
+                let told = compared(&session, &path).await;
+                session.close().await;
+                told
+            }
+            Err(why) => Loaded::Unknown(why),
+        }
+    } else {
+        Loaded::AtNextStart
+    };
+    Ok(source.said_to_be(loaded))
+}
+
+/// What a server reads as its hba_file now, over SQL.
+pub(super) async fn of_server(text: &str) -> Result<Source> {
+    let subject = connection_subject(text, None).await?;
+    let session = administrator(&subject).await.map_err(|why| {
+        Failure::new(format!("could not log in to read the server's pg_hba.conf: {why}"))
+            .hint("a connection string with sslrootcert, whose user may read server files")
+    })?;
+    let source = over_sql(&session).await;
+    session.close().await;
+    source.map_err(|why| {
+        cannot(&why).hint("a superuser, or a member of pg_read_server_files and pg_read_all_settings")
+    })
+}
+
+fn cannot(why: &str) -> Failure {
+    Failure::new(format!("could not read the server's pg_hba.conf: {why}"))
+}

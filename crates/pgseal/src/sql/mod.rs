@@ -1,0 +1,7 @@
+//! SQL over a session that stands: statements with an end, answers as values.
+
+mod answer;
+mod ask;
+
+pub(crate) use answer::answer;
+pub(crate) use ask::{bytes_of, rows_of, text_of};
