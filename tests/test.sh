@@ -19,6 +19,8 @@ export PGSEAL_TEST_DEPTH PGSEAL_TEST_CACHE
 # Word splitting is meant.
 # shellcheck disable=SC2086
 tests/provision/needs.sh $servers nossl
+# Scenarios with a network of their own ask it for one.
+tests/provision/system.sh ip
 
 # First the examples of the documentation: the closing line is to be that of the tests.
 cargo test --workspace --locked --doc

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::ops::Deref;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -107,6 +107,11 @@ impl Server {
         Setup { install, account: Account::server(), conf: Vec::new(), hba: None }
     }
 
+    /// The file of its log.
+    pub(crate) fn log(&self) -> &Path {
+        &self.log
+    }
+
     /// What it has written to its log.
     pub(crate) fn log_text(&self) -> String {
         fs::read(&self.log).map_or_else(|_| String::new(), |text| String::from_utf8_lossy(&text).into_owned())
@@ -207,7 +212,7 @@ struct Postmaster {
 }
 
 impl Postmaster {
-    fn spawn(cluster: &Cluster, log: &std::path::Path) -> Self {
+    fn spawn(cluster: &Cluster, log: &Path) -> Self {
         let log = File::options()
             .append(true)
             .create(true)

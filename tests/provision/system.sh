@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what is missing through the system's own package manager, and nothing when nothing is missing.
 #   tests/provision/system.sh NEED…
-# NEED is one of: server (a PostgreSQL server, any version, and psql), postgresql-15, openssl, python3, jq, pip, npm.
+# NEED is one of: server (a PostgreSQL server, any version, and psql), postgresql-15, openssl, python3, jq, pip, npm, ip (of iproute2).
 # No PostgreSQL cluster is created or started by it.
 set -eu
 
@@ -53,6 +53,8 @@ packages() { # manager need
     *:pip) echo python3-pip ;;
     brew:npm) echo node ;;
     zypper:npm) echo npm-default ;;
+    dnf:ip | yum:ip) echo iproute ;;
+    *:ip) echo iproute2 ;;
     *) echo "$2" ;;
     esac
 }
