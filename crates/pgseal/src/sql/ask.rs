@@ -8,12 +8,25 @@ use super::answer::answer;
 
 type Parameters<'p> = &'p [&'p (dyn ToSql + Sync)];
 
+/// Before every question. Who owns the database may set its search_path, and a superuser's session would run
+/// what they named like a catalog, in the superuser's name (CVE-2018-1058). For the one transaction only: a
+/// pooler hands the session on to others.
+const ALONE: &str = "BEGIN READ ONLY; SET LOCAL search_path = pg_catalog, pg_temp";
+
+/// Asks in a transaction of its own that changes nothing, and where every name is the system's.
 pub(crate) async fn rows_of(
     session: &Session,
     sql: &str,
     parameters: Parameters<'_>,
 ) -> Result<Vec<Row>, String> {
-    answer(session.client().query(sql, parameters)).await
+    answer(async {
+        let client = session.client();
+        client.batch_execute(ALONE).await?;
+        let rows = client.query(sql, parameters).await;
+        let ended = client.batch_execute("ROLLBACK").await;
+        rows.and_then(|rows| ended.map(|()| rows))
+    })
+    .await
 }
 
 /// The one text that a query gives.
@@ -22,7 +35,7 @@ pub(crate) async fn text_of(
     sql: &str,
     parameters: Parameters<'_>,
 ) -> Result<String, String> {
-    let row = answer(session.client().query_one(sql, parameters)).await?;
+    let row = row_of(session, sql, parameters).await?;
     row.try_get(0).map_err(|error| error.to_string())
 }
 
@@ -31,6 +44,14 @@ pub(crate) async fn bytes_of(
     sql: &str,
     parameters: Parameters<'_>,
 ) -> Result<Vec<u8>, String> {
-    let row = answer(session.client().query_one(sql, parameters)).await?;
+    let row = row_of(session, sql, parameters).await?;
     row.try_get(0).map_err(|error| error.to_string())
+}
+
+async fn row_of(session: &Session, sql: &str, parameters: Parameters<'_>) -> Result<Row, String> {
+    let mut rows = rows_of(session, sql, parameters).await?;
+    match (rows.len(), rows.pop()) {
+        (1, Some(row)) => Ok(row),
+        (count, _) => Err(format!("the server gave {count} rows where one is the answer")),
+    }
 }

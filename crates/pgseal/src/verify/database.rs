@@ -6,7 +6,7 @@ use pgseal_wire::{ChannelBinding, Session};
 use super::session::log_in_at;
 use super::subject::Subject;
 use crate::failure::{Failure, Result};
-use crate::sql::answer;
+use crate::sql::{answer, rows_of};
 
 /// The database every server has from initdb.
 const FIRST: &str = "postgres";
@@ -21,10 +21,10 @@ pub(crate) async fn ensure_database(subject: &Subject) -> Result<()> {
         Failure::new(format!("could not make the database {}: {error}", subject.dbname))
     };
     let sought: [&(dyn tokio_postgres::types::ToSql + Sync); 1] = [&subject.dbname];
-    let found = answer(session.client().query_opt("SELECT 1 FROM pg_database WHERE datname = $1", &sought))
+    let found = rows_of(&session, "SELECT 1 FROM pg_database WHERE datname = $1", &sought)
         .await
         .map_err(|error| cannot(&error))?;
-    if found.is_none() {
+    if found.is_empty() {
         let name = subject.dbname.replace('"', "\"\"");
         let create = format!("CREATE DATABASE \"{name}\"");
         answer(session.client().batch_execute(&create)).await.map_err(|error| cannot(&error))?;

@@ -4,13 +4,13 @@ use pgseal_wire::Session;
 
 use super::claim::{Claim, ClaimName};
 use super::session::NoSession;
-use crate::sql::answer;
+use crate::sql::{rows_of, text_of};
 
 /// Roles that may log in with a password that is no SCRAM verifier; NULL means no password at all.
 const WEAK: &str = "SELECT rolname FROM pg_authid WHERE rolcanlogin AND rolpassword IS NOT NULL \
                     AND rolpassword NOT LIKE 'SCRAM-SHA-256$%' ORDER BY rolname LIMIT 6";
 const STRONG: &str =
-    "SELECT count(*) FROM pg_authid WHERE rolcanlogin AND rolpassword LIKE 'SCRAM-SHA-256$%'";
+    "SELECT count(*)::text FROM pg_authid WHERE rolcanlogin AND rolpassword LIKE 'SCRAM-SHA-256$%'";
 
 pub(super) async fn claim(session: &Result<Session, NoSession>) -> Claim {
     let name = ClaimName::PasswordsScram;
@@ -19,7 +19,7 @@ pub(super) async fn claim(session: &Result<Session, NoSession>) -> Claim {
         Err(none) => return Claim::cannot_tell(name, format!("no session: {}", none.why())),
     };
     let cannot = |error: String| Claim::cannot_tell(name, format!("pg_authid could not be read: {error}"));
-    let weak = match answer(session.client().query(WEAK, &[])).await {
+    let weak = match rows_of(session, WEAK, &[]).await {
         Ok(rows) => rows,
         Err(error) => return cannot(error),
     };
@@ -31,14 +31,9 @@ pub(super) async fn claim(session: &Result<Session, NoSession>) -> Claim {
             format!("not SCRAM: {}", names.join(", ")),
             "md5 passwords are weak and cannot be bound to TLS",
         ),
-        Ok(_) => match count(session).await {
+        Ok(_) => match text_of(session, STRONG, &[]).await {
             Ok(count) => Claim::holds(name, format!("{count} of {count} roles with a password")),
             Err(error) => cannot(error),
         },
     }
-}
-
-async fn count(session: &Session) -> Result<i64, String> {
-    let row = answer(session.client().query_one(STRONG, &[])).await?;
-    row.try_get(0).map_err(|error| error.to_string())
 }

@@ -7,7 +7,7 @@ use pgseal_wire::{ChannelBinding, Credentials, Encryption, LoginError, Session, 
 
 use super::claim::{Claim, ClaimName, Proof};
 use super::subject::{APPLICATION, Subject, Trusted};
-use crate::sql::answer;
+use crate::sql::rows_of;
 
 /// Why there is no session.
 pub(super) enum NoSession {
@@ -116,10 +116,12 @@ pub(super) async fn claims(session: &Result<Session, NoSession>, proof: &mut Pro
 async fn encrypted(session: &Session) -> Claim {
     const OWN_ROW: &str = "SELECT ssl, version, cipher, bits FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
     let name = ClaimName::SessionEncrypted;
-    let row = match answer(session.client().query_opt(OWN_ROW, &[])).await {
-        Ok(Some(row)) => row,
-        Ok(None) => return Claim::cannot_tell(name, "pg_stat_ssl has no row for our own session"),
+    let rows = match rows_of(session, OWN_ROW, &[]).await {
+        Ok(rows) => rows,
         Err(error) => return Claim::cannot_tell(name, format!("pg_stat_ssl could not be read: {error}")),
+    };
+    let Some(row) = rows.first() else {
+        return Claim::cannot_tell(name, "pg_stat_ssl has no row for our own session");
     };
     let text = |at: usize| row.try_get::<_, Option<String>>(at).ok().flatten().unwrap_or_default();
     match row.try_get::<_, bool>(0) {
