@@ -19,6 +19,13 @@ const AUTHENTICATION_OK: [u8; 9] = [b'R', 0, 0, 0, 8, 0, 0, 0, 0];
 /// small; a postgresql.conf or a log excerpt read over SQL may have some megabytes.
 const MAX_MESSAGE: u32 = 64 * 1024 * 1024;
 
+/// The most that may come between one `ReadyForQuery` and the next: an answer is gathered in memory, and one
+/// of endless rows would fill it.
+const MAX_ANSWER: u64 = 128 * 1024 * 1024;
+
+/// `ReadyForQuery`, the end of every answer.
+const READY_FOR_QUERY: u8 = b'Z';
+
 pub(super) struct Handover {
     stream: Stream,
     swallow: Swallow,
@@ -126,12 +133,14 @@ impl Swallow {
     }
 }
 
-/// Follows the messages that pass, and refuses the first that is too long.
+/// Follows the messages that pass, and refuses the first that is too long, or that makes its answer so.
 #[derive(Debug, Default)]
 struct LengthGuard {
     header: [u8; 5],
     have: usize,
     left: usize,
+    /// Bytes since the last answer's end.
+    answered: u64,
 }
 
 impl LengthGuard {
@@ -150,13 +159,23 @@ impl LengthGuard {
             bytes = rest;
             if self.have == self.header.len() {
                 self.have = 0;
-                let [_, a, b, c, d] = self.header;
+                let [kind, a, b, c, d] = self.header;
                 let length = u32::from_be_bytes([a, b, c, d]);
                 if length > MAX_MESSAGE {
                     return Err(io::Error::new(
                         io::ErrorKind::InvalidData,
                         format!("the server announced a message of {length} bytes"),
                     ));
+                }
+                self.answered += u64::from(length) + 1;
+                if self.answered > MAX_ANSWER {
+                    return Err(io::Error::new(
+                        io::ErrorKind::InvalidData,
+                        format!("the server's answer has more than {MAX_ANSWER} bytes"),
+                    ));
+                }
+                if kind == READY_FOR_QUERY {
+                    self.answered = 0;
                 }
                 self.left = usize::try_from(length).unwrap_or_default().saturating_sub(4);
             }
@@ -208,5 +227,23 @@ mod tests {
             }
             prop_assert!(found);
         }
+    }
+
+    #[test]
+    fn an_answer_without_an_end_is_refused_and_many_small_ones_are_not() {
+        const ROW: usize = 1 << 20;
+        let message = |kind: u8| {
+            let mut bytes = vec![kind];
+            bytes.extend(u32::try_from(ROW).unwrap().to_be_bytes());
+            bytes.resize(ROW + 1, 0);
+            bytes
+        };
+        let (row, end) = (message(b'D'), message(READY_FOR_QUERY));
+        let mut guard = LengthGuard::default();
+        for _ in 0..300 {
+            guard.watch(&row).unwrap();
+            guard.watch(&end).unwrap();
+        }
+        assert!((0..300).any(|_| guard.watch(&row).is_err()));
     }
 }
