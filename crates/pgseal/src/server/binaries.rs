@@ -17,19 +17,16 @@ use crate::server::said::last_lines;
 /// The folder with `postgres` and `initdb` that was chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Binaries {
+    /// As it was named: a link there (Homebrew's) may lead to a newer build one day.
     pub(crate) folder: PathBuf,
+    /// The programs that were looked at, links resolved: what is run, so that nobody who may change a link on
+    /// the way puts another program in their place.
+    pub(crate) postgres: PathBuf,
+    pub(crate) initdb: PathBuf,
     pub(crate) version: PgVersion,
 }
 
 impl Binaries {
-    pub(crate) fn postgres(&self) -> PathBuf {
-        self.folder.join("postgres")
-    }
-
-    pub(crate) fn initdb(&self) -> PathBuf {
-        self.folder.join("initdb")
-    }
-
     /// Finds them: the asked-for folder, or the newest of the usual ones.
     pub(crate) async fn find(asked: Option<&Path>, delegate: &mut Delegate) -> Result<Self> {
         if let Some(folder) = asked {
@@ -63,7 +60,7 @@ impl Binaries {
     /// Refuses a build without SSL, before anything is written: its `ssl_ciphers` is `none`
     /// (guc_tables.c).
     pub(crate) async fn must_have_ssl(&self, delegate: &mut Delegate) -> Result<()> {
-        let described = run(&self.postgres(), &["--describe-config"], delegate).await?;
+        let described = run(&self.postgres, &["--describe-config"], delegate).await?;
         let ciphers = described.lines().find(|line| line.starts_with("ssl_ciphers\t")).unwrap_or_default();
         if !ciphers.split('\t').any(|field| field == "none") {
             return Ok(());
@@ -100,13 +97,13 @@ impl Binaries {
 
     async fn at(folder: &Path, delegate: &mut Delegate) -> Result<Self> {
         let postgres = trusted::program(&folder.join("postgres"))?;
-        trusted::program(&folder.join("initdb"))?;
+        let initdb = trusted::program(&folder.join("initdb"))?;
         let said = run(&postgres, &["--version"], delegate).await?;
         let version = PgVersion::parse(&said).ok_or_else(|| {
             Failure::new(format!("{} --version printed no version", postgres.display()))
                 .because_all(last_lines(said.as_bytes(), 6))
         })?;
-        Ok(Self { folder: folder.to_owned(), version })
+        Ok(Self { folder: folder.to_owned(), postgres, initdb, version })
     }
 }
 

@@ -159,7 +159,7 @@ async fn initdb(facts: &UpFacts, plan: &UpPlan, password: &Secret, delegate: &mu
         "--auth-local=scram-sha-256".to_owned(),
     ];
     let request = Request::Run {
-        program: facts.binaries.initdb(),
+        program: facts.binaries.initdb.clone(),
         arguments: arguments.to_vec(),
         folder: data.clone(),
     };
@@ -167,7 +167,7 @@ async fn initdb(facts: &UpFacts, plan: &UpPlan, password: &Secret, delegate: &mu
     match delegate.ask(&request, line.as_bytes()).await? {
         (Reply::Ran { success: true, .. }, _) => Ok(()),
         (Reply::Ran { ending, .. }, said) => {
-            Err(Failure::new(format!("{} {ending} on {}", facts.binaries.initdb().display(), data.display()))
+            Err(Failure::new(format!("{} {ending} on {}", facts.binaries.initdb.display(), data.display()))
                 .because_all(last_lines(&said, 6))
                 .hint("mend what initdb says, then again: pgseal up"))
         }

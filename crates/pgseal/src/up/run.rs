@@ -118,7 +118,7 @@ async fn create(
     make::make(&facts, &plan, wish, &password, &mut delegate).await?;
     let held = shield.hold();
     make::finish(folder)?;
-    let pid = control::start(folder, &facts.binaries.postgres(), &mut delegate).await?;
+    let pid = control::start(folder, &facts.binaries.postgres, &mut delegate).await?;
     drop(held);
     let subject = folder_subject(folder, &plan.settings);
     ensure_database(&subject).await?;
