@@ -196,7 +196,7 @@ fn every_file_has_its_owner_and_mode_whatever_the_umask() {
         up.succeeded();
         let server = if account.is_root() { Account::server() } else { account.clone() };
         for (path, mode, owner) in [
-            ("", 0o755, &account),
+            ("", 0o711, &account),
             (".gitignore", 0o644, &account),
             (".dockerignore", 0o644, &account),
             ("pgseal.toml", 0o644, &account),

@@ -28,6 +28,9 @@ const SECRET: u32 = 0o600;
 const PUBLIC: u32 = 0o644;
 const PRIVATE_FOLDER: u32 = 0o700;
 const OPEN_FOLDER: u32 = 0o755;
+/// The folder itself: everybody may pass through to `client/`, and nobody else may open it, since whoever can
+/// open it can hold its lock.
+const PASSABLE_FOLDER: u32 = 0o711;
 
 /// Makes everything up to the first start.
 pub(crate) async fn make(
@@ -59,7 +62,7 @@ pub(crate) fn claim(facts: &UpFacts) -> Result<Lock> {
             .hint("wait until that command has ended, then again")
     };
     if !facts.folder_is_there {
-        files::make_folder(root, OPEN_FOLDER).map_err(|error| match error.kind() {
+        files::make_folder(root, PASSABLE_FOLDER).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => came_first(),
             _ => Failure::io("make the folder", root, &error),
         })?;
