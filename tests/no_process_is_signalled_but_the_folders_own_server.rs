@@ -216,6 +216,24 @@ fn a_server_that_somebody_else_started_is_looked_at_and_left() {
 }
 
 #[test]
+fn a_server_whose_file_was_removed_is_not_said_to_be_stopped() {
+    for account in Account::both() {
+        let sealed = Sealed::with(&Install::of(15), &account, &[]);
+        let pid = sealed.pid().unwrap();
+        let text = sealed.read("postmaster.pid");
+        fs::remove_file(sealed.data().join("postmaster.pid")).unwrap();
+        for verb in ["status", "down"] {
+            let ran = sealed.pgseal().args([verb, "sealed"]).run().ended(3);
+            ran.complains("there is no such file, and yet postgres (pid")
+                .complains("no process was signalled");
+        }
+        sealed.write("postmaster.pid", &text);
+        assert_eq!(sealed.pid(), Some(pid), "it was left running");
+        sealed.pgseal().args(["down", "sealed"]).run().succeeded();
+    }
+}
+
+#[test]
 fn a_data_folder_that_is_gone_is_said_to_be_gone() {
     for account in Account::both() {
         let sealed = stopped(&account);

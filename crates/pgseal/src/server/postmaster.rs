@@ -57,7 +57,13 @@ fn identify(data: &Path) -> io::Result<Identity> {
     let stranger = |pid, why: &str| Ok(Identity::Stranger { pid, why: why.to_owned() });
     let bytes = match read_written(data) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Identity::Nothing),
+        // Without its file a server goes on for up to a minute (postmaster.c, ServerLoop).
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return match stragglers::anyone_at_work(data) {
+                Some(who) => stranger(0, &format!("there is no such file, and yet {who} works there")),
+                None => Ok(Identity::Nothing),
+            };
+        }
         Err(error) => return stranger(0, &format!("it cannot be read: {error}")),
     };
     let Some(file) = pidfile::parse(&String::from_utf8_lossy(&bytes)) else {
