@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::run::Done;
 use crate::failure::Result;
 use crate::folder::client_files;
+use crate::report::escape::for_terminal;
 use crate::report::json::SCHEMA_VERSION;
 use crate::report::proof::{self, ClaimRow, LeftOutRow};
 use crate::report::screen::{Mark, Screen};
@@ -58,15 +59,15 @@ pub(crate) fn row(done: &Done) -> Result<UpRow<'_>> {
 pub(crate) fn human(done: &Done, screen: Screen) -> Result<String> {
     let Done { folder, settings, facts, .. } = done;
     let server = &settings.server;
-    let mut lines = vec![format!(
+    let mut lines = vec![for_terminal(&format!(
         "PostgreSQL {} ({}) in {}, as user {}",
         server.version,
         server.bindir.display(),
         folder.root().display(),
         server.run_as
-    )];
+    ))];
     for (title, text) in facts {
-        lines.push(screen.line(Mark::Holds, title, text));
+        lines.push(screen.line(Mark::Holds, title, &for_terminal(text)));
     }
     for warning in &done.warnings {
         lines.push(screen.line(Mark::Mind, "mind", warning));
@@ -76,14 +77,16 @@ pub(crate) fn human(done: &Done, screen: Screen) -> Result<String> {
     if done.state.runs() {
         lines.push("Connect".to_owned());
         lines.extend(
-            client_files::connect_lines(folder, settings)?.into_iter().map(|line| format!("  {line}")),
+            client_files::connect_lines(folder, settings)?
+                .into_iter()
+                .map(|line| format!("  {}", for_terminal(&line))),
         );
     } else {
-        lines.push(format!(
+        lines.push(for_terminal(&format!(
             "The proof is not complete, so the server was stopped. Everything is kept in {} for study: {}",
             folder.root().display(),
             folder.log().display()
-        ));
+        )));
     }
     Ok(lines.join("\n"))
 }
