@@ -14,8 +14,8 @@ use crate::folder::layout::Folder;
 use crate::folder::lock::Lock;
 use crate::folder::state::{self, State};
 use crate::privilege::delegate::Delegate;
-use crate::privilege::files;
 use crate::privilege::user::{SystemUser, server_user};
+use crate::report::escape::for_terminal;
 use crate::report::json::{self, SCHEMA_VERSION};
 use crate::server::control;
 use crate::up::undo::clear;
@@ -103,9 +103,6 @@ fn ask(folder: &Folder) -> Result<()> {
 
 /// Deletes what is ours in it. Files that a person put there are not, and then the folder stays.
 async fn remove(folder: &Folder, user: &SystemUser) -> Result<()> {
-    // Cut off from here on, it must never be started again on half of its data. Where the disk is too full
-    // for the mark, removing makes room.
-    let _ = files::create(&folder.unfinished(), 0o644, state::UNFINISHED);
     clear(folder, user).await?;
     fs::remove_dir(folder.root()).map_err(|error| {
         Failure::io("remove the folder", folder.root(), &error)
@@ -118,5 +115,5 @@ fn human(row: &Row) -> String {
     let stopped =
         row.stopped_pid.map_or_else(|| "no server ran".to_owned(), |pid| format!("stopped, pid {pid}"));
     let removed = if row.removed { ", and the folder is deleted" } else { "" };
-    format!("{}: {stopped}{removed}", row.dir)
+    format!("{}: {stopped}{removed}", for_terminal(&row.dir))
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::failure::{Failure, Result};
 use crate::folder::layout::Folder;
 use crate::folder::lock::Lock;
+use crate::folder::state;
 use crate::privilege::delegate::Delegate;
 use crate::privilege::files::{self, Kind};
 use crate::privilege::message::{Reply, Request, StopOutcome};
@@ -65,8 +66,11 @@ impl Undo {
     }
 }
 
-/// Empties an unfinished folder. Only ever called on one that never held data.
+/// Empties a folder: one that never held data, or one that is to be deleted.
 pub(crate) async fn clear(folder: &Folder, user: &SystemUser) -> Result<()> {
+    // Cut off from here on, it must never be started again on half of its data. Where the disk is too full
+    // for the mark, removing makes room.
+    let _ = files::create(&folder.unfinished(), 0o644, state::UNFINISHED);
     // A cut-off `up` may have been told another user to run as.
     let owner = match files::status(&folder.data()) {
         Ok(Some(found)) if found.uid != user.uid && found.uid != effective_uid() => {
