@@ -23,7 +23,10 @@ impl PgVersion {
         let major = digits(number);
         let rest = number.get(major.len()..)?;
         let minor = rest.strip_prefix('.').map(digits).unwrap_or_default();
-        Some(Self { major: major.parse().ok()?, minor: minor.parse().unwrap_or(0), text: number.to_owned() })
+        // It goes into pgseal.toml, and any program can be named with --bindir.
+        let text: String =
+            number.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '.').take(32).collect();
+        Some(Self { major: major.parse().ok()?, minor: minor.parse().unwrap_or(0), text })
     }
 }
 
@@ -44,6 +47,7 @@ mod tests {
             ("postgres (PostgreSQL) 19beta1", 19, "19beta1"),
             ("postgres (PostgreSQL) 9.6.24", 9, "9.6.24"),
             ("18.4", 18, "18.4"),
+            ("postgres (PostgreSQL) 18.4\u{1b}[2J", 18, "18.4"),
         ] {
             let version = PgVersion::parse(text).unwrap();
             assert_eq!((version.major, version.to_string().as_str()), (major, shown));
