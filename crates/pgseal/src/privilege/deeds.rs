@@ -68,8 +68,6 @@ fn become_user(who: &Become) -> io::Result<()> {
     setsid()?;
     set_no_new_privs(true)?;
     umask(Mode::from_raw_mode(0o077));
-    // What passes through here (passwords, keys) is for no other process of this user to read.
-    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     if Uid::effective().as_raw() != who.uid {
         let gid = Gid::from_raw(who.gid);
         let uid = Uid::from_raw(who.uid);
@@ -77,6 +75,9 @@ fn become_user(who: &Become) -> io::Result<()> {
         setresgid(gid, gid, gid)?;
         setresuid(uid, uid, uid)?;
     }
+    // What passes through here (passwords, keys) is for no other process of this user to read. After the
+    // change of user, which sets it anew from fs.suid_dumpable.
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     if Uid::effective().as_raw() != who.uid || Uid::current().as_raw() != who.uid {
         return Err(io::Error::other("the system did not change the user"));
     }
