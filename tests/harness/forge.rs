@@ -76,6 +76,15 @@ impl Forge {
         self.sign(&leaf_params(names, not_before, not_after))
     }
 
+    /// A client certificate for a user of that name, valid this year.
+    pub(crate) fn client(&self, common_name: &str) -> Forged {
+        let (not_before, not_after) = this_year();
+        let mut params = leaf_params(&[] as &[&str], not_before, not_after);
+        params.distinguished_name.push(DnType::CommonName, common_name);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.sign(&params)
+    }
+
     /// Signs anything.
     pub(crate) fn sign(&self, params: &CertificateParams) -> Forged {
         let key = KeyPair::generate().expect("a key can be made");

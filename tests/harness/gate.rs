@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use pgseal_conf::PgVersion;
 use pgseal_conf::hba::{
     AddressRange, Channel, ClientCertificate, ClientName, Connection, Method, Purpose, Roles, Rule, Ruleset,
     Server as Judged, World,
@@ -18,7 +19,7 @@ use super::forge::Forge;
 use super::install::Install;
 use super::knock::{Door, Guest, Said};
 use super::process::run;
-use super::rule_judge::{RuleJudge, Tls};
+use super::rule_judge::{MAPS, RuleJudge, Tls};
 use super::rule_scribe::MAIN;
 use super::sandbox::Sandbox;
 use super::server::Server;
@@ -32,6 +33,7 @@ const ROLES: &str = "CREATE ROLE staff; CREATE ROLE lead; CREATE ROLE dev LOGIN;
 pub(crate) struct Gate {
     server: Server,
     door: Door,
+    forge: Forge,
     dir: PathBuf,
     version: u32,
     judged: Judged,
@@ -56,7 +58,7 @@ impl Gate {
         let ca = place.file_of(&owner, "ca.crt", 0o644, forge.certificate());
         let validators = if version >= 18 { "oauth_validator_libraries = 'validator_a'" } else { "" };
         let server = Server::with(Install::of(version))
-            .conf(&format!("hba_file = '{}'", main.display()))
+            .conf(&format!("hba_file = '{}'\nident_file = '{}'", main.display(), dir.join(MAPS).display()))
             .conf(&format!(
                 "ssl = on\nssl_cert_file = '{}'\nssl_key_file = '{}'\nssl_ca_file = '{}'",
                 certificate.display(),
@@ -75,6 +77,7 @@ impl Gate {
         Self {
             server,
             door,
+            forge,
             dir,
             version,
             judged,
@@ -89,6 +92,10 @@ impl Gate {
     /// Its roles and interfaces.
     pub(crate) fn world(&self) -> &World {
         &self.world
+    }
+
+    pub(crate) fn version_known(&self) -> PgVersion {
+        self.judged.version
     }
 
     pub(crate) fn version(&self) -> u32 {
@@ -123,6 +130,13 @@ impl Gate {
             read.diagnostics
         );
         loaded.then_some((read, tree))
+    }
+
+    /// The door for guests with a certificate of that name.
+    pub(crate) fn door_for(&self, common_name: &str) -> Door {
+        let client = self.forge.client(common_name);
+        let authority = self.forge.certificate();
+        Door::with(self.server.port(), &self.server.socket_dir(), authority, Some(&client))
     }
 
     pub(crate) fn knock(&self, guest: &Guest) -> io::Result<Said> {
@@ -242,7 +256,7 @@ fn methods(judged: &Judged) -> Vec<String> {
         (build.gss, "gss include_realm=0"),
         (build.pam, "pam"),
         (build.ldap, "ldap ldapserver=127.0.0.1 ldapprefix=x"),
-        (judged.version >= pgseal_conf::PgVersion::V18, "oauth issuer=https://i scope=s"),
+        (judged.version >= PgVersion::V18, "oauth issuer=https://i scope=s"),
     ];
     methods.extend(more.iter().filter(|(there, _)| *there).map(|(_, method)| *method));
     methods.into_iter().map(str::to_owned).collect()

@@ -9,10 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use tokio::net::TcpSocket;
 use tokio::runtime::{Builder, Runtime};
+
+use super::forge::Forged;
 
 /// Longer than any answer takes.
 const SILENCE: Duration = Duration::from_secs(20);
@@ -72,12 +74,26 @@ impl Door {
     /// The server on that port of 127.0.0.1 and ::1, with a socket in that directory. Its certificate is for
     /// `localhost` and signed by `authority` (PEM).
     pub(crate) fn of(port: u16, socket_dir: &Path, authority: &str) -> Self {
+        Self::with(port, socket_dir, authority, None)
+    }
+
+    /// The same, for guests who show a certificate.
+    pub(crate) fn with(port: u16, socket_dir: &Path, authority: &str, client: Option<&Forged>) -> Self {
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(authority.as_bytes()) {
             let certificate = certificate.expect("an authority's certificate is PEM");
             roots.add(certificate).expect("an authority's certificate can be trusted");
         }
-        let tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        let tls = ClientConfig::builder().with_root_certificates(roots);
+        let tls = match client {
+            None => tls.with_no_client_auth(),
+            Some(client) => {
+                let chain = CertificateDer::pem_slice_iter(client.certificate.as_bytes());
+                let chain = chain.collect::<Result<Vec<_>, _>>().expect("a forged certificate is PEM");
+                let key = PrivateKeyDer::from_pem_slice(client.key.as_bytes()).expect("a forged key is PEM");
+                tls.with_client_auth_cert(chain, key).expect("a forged pair belongs together")
+            }
+        };
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime can be built");
         Self { port, socket: socket_dir.join(format!(".s.PGSQL.{port}")), tls: Arc::new(tls), runtime }
     }

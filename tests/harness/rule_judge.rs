@@ -19,6 +19,9 @@ use super::server::Server;
 use super::sql::{Row, Sql, hex_of, hex_of_all, unhex, unhex_all};
 use super::tree::Tree;
 
+/// The main file of maps, beside that of rules.
+pub(crate) const MAPS: &str = "pg_ident.conf";
+
 /// A row of `pg_hba_file_rules`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RuleRow {
@@ -64,6 +67,17 @@ pub(crate) enum Tls {
     Unknown,
 }
 
+/// A row of `pg_ident_file_mappings` (15+).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct MapRow {
+    pub(crate) map_number: Option<u32>,
+    pub(crate) file_name: String,
+    pub(crate) line_number: u32,
+    /// The map, the system's user, the database's.
+    pub(crate) names: Option<[ByteString; 3]>,
+    pub(crate) error: Option<String>,
+}
+
 pub(crate) struct RuleJudge {
     server: Server,
     sql: Sql,
@@ -84,7 +98,11 @@ impl RuleJudge {
         let dir = place.join("rules");
         let main = Tree::of(MAIN, "local all all trust\nhost all all all reject\n").lay_out(&dir);
         let install = if tls == Tls::Unknown { Install::without_ssl() } else { Install::of(version) };
-        let mut setup = Server::with(install).conf(&format!("hba_file = '{}'", main.display()));
+        let mut setup = Server::with(install).conf(&format!(
+            "hba_file = '{}'\nident_file = '{}'",
+            main.display(),
+            dir.join(MAPS).display()
+        ));
         let forge = Forge::new("the judge's");
         if tls == Tls::On {
             let (leaf, owner) = (forge.leaf(&["localhost"]), Account::server());
@@ -149,6 +167,24 @@ impl RuleJudge {
         Ok(rows.into_iter().map(row).collect())
     }
 
+    /// Lays a `pg_ident.conf` out, with what it includes, beside rules that load. The path of the main file.
+    pub(crate) fn lay_out_maps(&self, tree: &Tree) -> PathBuf {
+        let rules = "local all all trust\n";
+        tree.clone().renamed(MAIN, MAPS).with(MAIN, rules).lay_out(&self.dir)
+    }
+
+    /// What the server makes of the maps that lie there now (15+).
+    pub(crate) fn maps(&self) -> Result<Vec<MapRow>, String> {
+        let new = self.version >= 16;
+        let (number, file) =
+            if new { ("map_number", hex_of("file_name")) } else { ("NULL", "NULL".to_owned()) };
+        let names = ["map_name", "sys_name", "pg_username", "error"].map(hex_of).join(", ");
+        let rows = self.sql.try_rows(&format!(
+            "SELECT {number}, {file}, line_number, {names} FROM pg_ident_file_mappings"
+        ))?;
+        Ok(rows.iter().map(map_row).collect())
+    }
+
     /// Whether a reload takes the file that lies there now, as the server's log has it.
     #[track_caller]
     pub(crate) fn takes(&mut self) -> bool {
@@ -197,6 +233,18 @@ impl RuleJudge {
             bsd: !missing("bsd"),
             ldap: !missing("ldap ldapbasedn=x"),
         }
+    }
+}
+
+fn map_row(columns: &Row) -> MapRow {
+    let bytes = |column: usize| columns[column].as_deref().map(|text| ByteString::from(unhex(text)));
+    let number = |column: usize| columns[column].as_deref().and_then(|text| text.parse().ok());
+    MapRow {
+        map_number: number(0),
+        file_name: bytes(1).unwrap_or_default().to_string(),
+        line_number: number(2).unwrap_or(0),
+        names: bytes(3).zip(bytes(4)).zip(bytes(5)).map(|((map, system), user)| [map, system, user]),
+        error: bytes(6).map(|error| error.to_string()),
     }
 }
 

@@ -2,9 +2,10 @@
 //! Knows which words there are, not what becomes of them.
 
 use super::dice::Dice;
+use super::rule_options::{OPTIONS, options_of};
 use super::rule_words::{
-    ADDRESSES, CONNECTIONS, DATABASES, METHODS, ODD_ADDRESSES, ODD_CONNECTIONS, ODD_LINES, ODD_METHODS,
-    ODD_NAMES, OPTIONS, REGEXES, ROLES, options_of,
+    ADDRESSES, CONNECTIONS, DATABASES, MAPPED, MAPS, METHODS, ODD_ADDRESSES, ODD_CONNECTIONS, ODD_LINES,
+    ODD_METHODS, ODD_NAMES, REGEXES, ROLES, SYSTEM_USERS,
 };
 use super::tree::Tree;
 
@@ -36,9 +37,17 @@ const ENDINGS: [&[&[u8]]; 5] =
 /// The main file of what is written.
 pub(crate) const MAIN: &str = "pg_hba.conf";
 
+/// What the lines of a file are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Rules,
+    Maps,
+}
+
 pub(crate) struct RuleScribe<'d> {
     dice: &'d mut Dice,
     version: u32,
+    kind: Kind,
     /// Whether a file may yet mention one before itself: one such loop a tree is enough, two grow without bounds. Where
     /// there is one, no file is included if it exists: whether PostgreSQL calls too deep a nesting an error then depends
     /// on what errno still says of an earlier file.
@@ -48,7 +57,13 @@ pub(crate) struct RuleScribe<'d> {
 
 impl<'d> RuleScribe<'d> {
     pub(crate) fn new(dice: &'d mut Dice, version: u32) -> Self {
-        Self { dice, version, may_loop: false, loops: false }
+        Self { dice, version, kind: Kind::Rules, may_loop: false, loops: false }
+    }
+
+    /// The same of `pg_ident.conf`, which has the same form.
+    pub(crate) fn maps(&mut self) -> Tree {
+        self.kind = Kind::Maps;
+        self.tree()
     }
 
     /// A main file and all that it may mention.
@@ -118,6 +133,10 @@ impl<'d> RuleScribe<'d> {
         if self.version >= 16 && self.once_in(8) && place + 1 < MENTIONED.len() {
             return self.include(place);
         }
+        if self.kind == Kind::Maps {
+            let fields = [MAPS, SYSTEM_USERS, MAPPED].map(|words| self.pick(words).as_bytes().to_vec());
+            return self.joined(fields.into());
+        }
         let connection = *self.pick(CONNECTIONS);
         let mut fields = vec![connection.as_bytes().to_vec()];
         for words in [DATABASES, ROLES] {
@@ -148,6 +167,9 @@ impl<'d> RuleScribe<'d> {
 
     /// A record of words that may all be wrong.
     fn record(&mut self, place: usize) -> Vec<u8> {
+        if self.kind == Kind::Maps {
+            return self.map(place);
+        }
         let connection = if self.once_in(9) { *self.pick(ODD_CONNECTIONS) } else { *self.pick(CONNECTIONS) };
         let mut fields = vec![self.quoted(connection.as_bytes())];
         fields.push(self.names(place, DATABASES));
@@ -176,6 +198,28 @@ impl<'d> RuleScribe<'d> {
         if place > 0 {
             // A file that mentions itself is wanted once a tree at most.
             fields.retain(|field| !field.starts_with(b"@list") && !field.starts_with(b"@opts"));
+        }
+        self.joined(fields)
+    }
+
+    /// A line of a map, of words that may all be wrong.
+    fn map(&mut self, place: usize) -> Vec<u8> {
+        let mut fields = Vec::new();
+        for words in [MAPS, SYSTEM_USERS, MAPPED] {
+            fields.push(if self.once_in(6) {
+                self.names(place, words)
+            } else {
+                self.pick(words).as_bytes().to_vec()
+            });
+        }
+        if self.once_in(8) {
+            fields.push(b"more".to_vec());
+        }
+        if self.once_in(8) {
+            fields.truncate(self.dice.below(3) as usize + 1);
+        }
+        if place > 0 {
+            fields.retain(|field| !field.starts_with(b"@list"));
         }
         self.joined(fields)
     }

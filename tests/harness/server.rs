@@ -30,7 +30,12 @@ pub(crate) struct Setup {
     account: Account,
     conf: Vec<String>,
     hba: Option<String>,
+    args: Vec<String>,
+    before: Option<Before>,
 }
+
+/// What is done in the data directory before the server starts.
+type Before = Box<dyn FnOnce(&Path)>;
 
 impl Setup {
     /// A line for `postgresql.conf`, after the harness's own.
@@ -42,6 +47,18 @@ impl Setup {
     /// All of `pg_hba.conf`, in place of initdb's.
     pub(crate) fn hba(mut self, content: &str) -> Self {
         self.hba = Some(content.to_owned());
+        self
+    }
+
+    /// More words for the postmaster's command line.
+    pub(crate) fn args(mut self, args: &[&str]) -> Self {
+        self.args.extend(args.iter().map(|arg| (*arg).to_owned()));
+        self
+    }
+
+    /// Does something in the data directory before the server starts.
+    pub(crate) fn before(mut self, deed: impl FnOnce(&Path) + 'static) -> Self {
+        self.before = Some(Box::new(deed));
         self
     }
 
@@ -71,7 +88,11 @@ impl Setup {
         if let Some(hba) = &self.hba {
             cluster.write_hba(hba);
         }
-        let mut server = Server { log: sandbox.join("log"), cluster, postmaster: None, port, sandbox };
+        if let Some(deed) = self.before {
+            deed(cluster.data());
+        }
+        let mut server =
+            Server { log: sandbox.join("log"), args: self.args, cluster, postmaster: None, port, sandbox };
         server.start();
         server
     }
@@ -81,6 +102,7 @@ impl Setup {
 pub(crate) struct Server {
     cluster: Cluster,
     log: PathBuf,
+    args: Vec<String>,
     postmaster: Option<Postmaster>,
     port: Port,
     // Last: it is removed when the server is gone.
@@ -104,7 +126,14 @@ impl Server {
 
     /// A server to be set up further.
     pub(crate) fn with(install: Install) -> Setup {
-        Setup { install, account: Account::server(), conf: Vec::new(), hba: None }
+        Setup {
+            install,
+            account: Account::server(),
+            conf: Vec::new(),
+            hba: None,
+            args: Vec::new(),
+            before: None,
+        }
     }
 
     /// The file of its log.
@@ -140,7 +169,7 @@ impl Server {
     #[track_caller]
     pub(crate) fn start(&mut self) {
         for _ in 0..TRIES {
-            let postmaster = Postmaster::spawn(&self.cluster, &self.log);
+            let postmaster = Postmaster::spawn(&self.cluster, &self.log, &self.args);
             let ready = self.wait_until_up(&postmaster);
             let taken = self.log_text().contains("Address already in use");
             if ready && !taken {
@@ -212,7 +241,7 @@ struct Postmaster {
 }
 
 impl Postmaster {
-    fn spawn(cluster: &Cluster, log: &Path) -> Self {
+    fn spawn(cluster: &Cluster, log: &Path, args: &[String]) -> Self {
         let log = File::options()
             .append(true)
             .create(true)
@@ -225,6 +254,7 @@ impl Postmaster {
             .current_dir("/")
             .arg("-D")
             .arg(cluster.data())
+            .args(args)
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(err)

@@ -25,8 +25,9 @@ impl Sql {
         config.host_path(cluster.socket_dir()).port(cluster.port()).user(SUPERUSER).dbname("postgres");
         config.connect_timeout(Duration::from_secs(10));
         let connecting = config.connect(NoTls);
-        let (client, connection) =
-            runtime.block_on(connecting).unwrap_or_else(|e| panic!("could not log in over the socket: {e}"));
+        let (client, connection) = runtime
+            .block_on(connecting)
+            .unwrap_or_else(|e| panic!("could not log in over the socket: {e:?}"));
         runtime.spawn(connection);
         Self { runtime, client }
     }

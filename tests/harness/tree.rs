@@ -54,6 +54,16 @@ impl Tree {
         self
     }
 
+    /// The same with a file under another name.
+    pub(crate) fn renamed(mut self, from: &str, to: &str) -> Self {
+        for (name, _) in &mut self.0 {
+            if name == from {
+                to.clone_into(name);
+            }
+        }
+        self
+    }
+
     fn put(mut self, name: &str, node: Node) -> Self {
         self.0.retain(|(known, _)| known != name);
         self.0.push((name.to_owned(), node));
