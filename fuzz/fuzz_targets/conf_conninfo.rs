@@ -75,8 +75,7 @@ fn refusals(text: &str, version: PgVersion) {
     if !before.contains(['/', '@', ':', '?']) {
         texts.push(format!("postgresql://{before}:{PASSWORD}@{after}"));
     }
-    // Behind a bracket that is left open all is host, for libpq too.
-    if !before.contains(['/', '?', '#', '[']) {
+    if !before.contains(['/', '?', '#']) {
         texts.push(format!("postgresql://{before}/?password={PASSWORD}&{after}"));
     }
     for text in texts {

@@ -15,6 +15,8 @@ const MAX_DEPTH_BEFORE_16: usize = 64;
 /// Where PostgreSQL would go on for ever or until memory ends: files that mention others again and again.
 const MAX_FILES: usize = 10_000;
 const MAX_WORDS: usize = 20_000_000;
+/// Records with those of included files; what the main file holds by itself is not limited.
+const MAX_RECORDS: usize = 1_000_000;
 const MAX_FIELD_WORDS: usize = 2_000_000;
 
 /// A token where it took effect.
@@ -92,6 +94,12 @@ impl Walk<'_> {
                     records.push(Record { error, ..record });
                 }
                 continue;
+            }
+            if depth > 0 && records.len() >= MAX_RECORDS {
+                let error =
+                    format!("more than {MAX_RECORDS} lines with those of included files: given up here");
+                records.push(Record { error: Some(error), ..record });
+                return;
             }
             records.push(record);
         }

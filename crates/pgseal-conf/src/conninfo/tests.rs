@@ -111,6 +111,8 @@ fn no_password_is_in_an_error_or_a_print() {
         "postgresql://[]/db?password=sesame",
         "postgresql://[]/db?pass%77ord=sesame",
         "postgresql://h/db?password=sesame%",
+        "postgresql://[::1/db?password=sesame&options=%]",
+        "postgresql://[::1/db?password=sesame sesame&options=x]",
     ];
     for text in strings {
         let error = Conninfo::parse(text).unwrap_err();

@@ -182,7 +182,12 @@ fn split_before<'a>(text: &'a str, ends: &[char]) -> (&'a str, &'a str) {
 /// Percent-decodes the value of a parameter. From 18 spaces around it are dropped and spaces inside it refused.
 fn decode(name: &str, encoded: &str, version: PgVersion) -> Result<Zeroizing<String>, ConninfoError> {
     let secret = Keyword::all().iter().any(|keyword| keyword.secret && keyword.name == name);
-    let shown = || (if secret { MASK } else { encoded }).to_owned();
+    // An open bracket takes the query into the host, and what is refused there is shown.
+    let shown = || match encoded.split_once('?') {
+        _ if secret => MASK.to_owned(),
+        Some((before, query)) if mentions_secret(query) => format!("{before}?{MASK}"),
+        _ => encoded.to_owned(),
+    };
     let text = if version >= PgVersion::V18 {
         let trimmed = encoded.trim_matches(' ');
         // libpq decodes up to the space first, so a broken escape before it is what it reports.

@@ -213,6 +213,15 @@ fn files_that_mention_each_other_without_end_are_refused() {
 }
 
 #[test]
+fn a_small_file_that_includes_itself_over_and_over_does_not_take_all_memory() {
+    let text = format!("{}{}", "include a\n".repeat(10), "x\n".repeat(400));
+    let ruleset = with_files("include a\n", &[("/c/a", &text)], PgVersion::V16);
+    assert!(!ruleset.loads());
+    assert!(ruleset.entries.len() < 1_100_000, "{}", ruleset.entries.len());
+    assert!(ruleset.errors().any(|error| error.message.contains("given up here")));
+}
+
+#[test]
 fn what_a_person_hardly_meant_is_noted() {
     let noted = |text: &str, version| problems(text, version);
     assert!(noted("\u{feff}local all all trust\n", PgVersion::V16).contains(&Problem::ByteOrderMark));
