@@ -110,15 +110,17 @@ fn a_later_up_that_proves_not_all_leaves_the_server_running() {
     let server = Sealed::of(15);
     server.prepend_hba("host all all 127.0.0.1/32 scram-sha-256");
     server.reload();
+    let fallen =
+        &[("plaintext-refused-ipv4", NO), ("no-plaintext-path", NO), ("sslmode-disable-refused", NO)];
     let (before, pid) = (ours(&server), server.pid());
     let up = server.up();
-    all_hold_but(&up, &[("plaintext-refused-ipv4", NO), ("sslmode-disable-refused", NO)]);
+    all_hold_but(&up, fallen);
     assert_eq!(up.json()["state"], "running");
     assert_eq!((ours(&server), server.pid()), (before, pid));
 
     server.pgseal().args(["down", "sealed"]).run().succeeded();
     let up = server.up();
-    all_hold_but(&up, &[("plaintext-refused-ipv4", NO), ("sslmode-disable-refused", NO)]);
+    all_hold_but(&up, fallen);
     assert_eq!(up.json()["state"], "started");
     assert!(server.is_ready() && server.pid().is_some());
 }
