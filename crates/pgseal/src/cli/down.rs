@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
+use super::Outcome;
 use super::options::{Format, folder};
-use super::{Outcome, say};
 use crate::failure::{Failure, Result};
 use crate::folder::layout::Folder;
 use crate::folder::lock::Lock;
@@ -17,10 +17,16 @@ use crate::privilege::delegate::Delegate;
 use crate::privilege::user::{SystemUser, server_user};
 use crate::report::escape::for_terminal;
 use crate::report::json::{self, SCHEMA_VERSION};
+use crate::report::stderr::say;
 use crate::server::control;
 use crate::up::undo::clear;
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  pgseal down
+  pgseal down /srv/db --remove --yes
+
+Exit status: 0 when no server runs any more, 1 when the question was answered with no.")]
 pub(crate) struct Options {
     /// The folder made by `pgseal up` [default: ./pgseal]
     dir: Option<PathBuf>,

@@ -14,8 +14,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::failure::{Ending, Failure, Result};
-use crate::report::escape::lines_for_terminal;
-use crate::report::screen::Screen;
+use crate::report::stderr::say;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -49,7 +48,7 @@ enum Verb {
     /// Certificates
     #[command(subcommand)]
     Cert(cert::Verb),
-    /// pg_hba.conf understood: check, explain, prove, enforce
+    /// pg_hba.conf understood: check, explain, prove, diff, enforce
     #[command(subcommand)]
     Hba(Box<hba::Verb>),
 }
@@ -121,11 +120,4 @@ pub(crate) fn write_bytes(bytes: &[u8]) -> std::io::Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => other,
     }
-}
-
-/// A line on stderr, made harmless. Progress and errors go this way; results never do.
-pub(crate) fn say(text: &str) {
-    // Of stdout, and yet right: the letters are the locale's, which both streams share.
-    let text = Screen::of_stdout().spelled(&lines_for_terminal(text));
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
 }

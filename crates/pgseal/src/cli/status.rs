@@ -23,7 +23,11 @@ use crate::report::screen::{Mark, Screen};
 use crate::server::control;
 
 #[derive(Debug, Args)]
-#[command(after_help = "Exit status: 0 when the server runs, 1 when it does not.
+#[command(after_help = "Examples:
+  pgseal status
+  pgseal status /srv/db --format json | jq -r .state
+
+Exit status: 0 when the server runs, 1 when it does not.
 What its wire says is not looked at here: pgseal verify does that.")]
 pub(crate) struct Options {
     /// The folder made by `pgseal up` [default: ./pgseal]

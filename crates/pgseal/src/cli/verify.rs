@@ -15,6 +15,7 @@ use crate::report::escape::for_terminal;
 use crate::report::json::{self, SCHEMA_VERSION};
 use crate::report::proof::{self, ClaimRow, LeftOutRow};
 use crate::report::screen::Screen;
+use crate::report::stderr::say;
 use crate::server::control;
 use crate::verify::claim::Proof;
 use crate::verify::prove;
@@ -85,7 +86,7 @@ fn warn_about_password(text: &str) {
     let given =
         pgseal_conf::conninfo::Conninfo::parse(text).is_ok_and(|asked| asked.get("password").is_some());
     if given {
-        super::say(
+        say(
             "pgseal: a password on the command line can be seen by every user of this machine; PGPASSFILE keeps it apart",
         );
     }

@@ -5,3 +5,4 @@ pub(crate) mod escape;
 pub(crate) mod json;
 pub(crate) mod proof;
 pub(crate) mod screen;
+pub(crate) mod stderr;
