@@ -1,6 +1,7 @@
 //! pgseal: turns TLS on for any PostgreSQL, proves it on the wire, and keeps it on.
 
 mod cli;
+mod delegate;
 mod failure;
 mod folder;
 mod hba;
@@ -15,8 +16,8 @@ mod verify;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    if std::env::args_os().nth(1).is_some_and(|first| first == privilege::delegate::ARGUMENT) {
-        return privilege::deeds::main();
+    if std::env::args_os().nth(1).is_some_and(|first| first == delegate::ARGUMENT) {
+        return delegate::deeds::main();
     }
     // No core dump of a process that may hold keys.
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);

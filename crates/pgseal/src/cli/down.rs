@@ -9,16 +9,16 @@ use serde::Serialize;
 
 use super::Outcome;
 use super::options::{Format, folder};
+use crate::delegate::Delegate;
 use crate::failure::{Failure, Result};
+use crate::folder::control;
 use crate::folder::layout::Folder;
 use crate::folder::lock::Lock;
 use crate::folder::state::{self, State};
-use crate::privilege::delegate::Delegate;
 use crate::privilege::user::{SystemUser, server_user};
 use crate::report::escape::for_terminal;
 use crate::report::json::{self, SCHEMA_VERSION};
 use crate::report::stderr::say;
-use crate::server::control;
 use crate::up::undo::clear;
 
 #[derive(Debug, Args)]

@@ -9,18 +9,18 @@ use time::OffsetDateTime;
 
 use super::Outcome;
 use super::options::{Format, folder};
+use crate::delegate::Delegate;
 use crate::failure::{Ending, Failure, Result};
+use crate::folder::control;
 use crate::folder::layout::Folder;
 use crate::folder::settings::Settings;
 use crate::folder::{client_files, state};
-use crate::privilege::delegate::Delegate;
 use crate::privilege::files;
-use crate::privilege::message::RunningServer;
 use crate::privilege::user::server_user;
 use crate::report::escape::for_terminal;
 use crate::report::json::{self, SCHEMA_VERSION};
 use crate::report::screen::{Mark, Screen};
-use crate::server::control;
+use crate::server::process::RunningServer;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:

@@ -6,8 +6,8 @@ use pgseal_wire::Session;
 
 use super::disk::{as_path, fault};
 use super::snapshot::Door;
-use crate::privilege::delegate::Delegate;
-use crate::privilege::message::{Reply, Request};
+use crate::delegate::Delegate;
+use crate::delegate::message::{Reply, Request};
 use crate::sql::{bytes_of, rows_of};
 
 /// As much of one file as comes through, in bytes: 100,000 lines and more.

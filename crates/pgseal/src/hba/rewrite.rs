@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::delegate::Delegate;
 use crate::failure::{Failure, Result};
-use crate::privilege::delegate::Delegate;
 use crate::privilege::files::{self, Kind};
 use crate::privilege::trusted;
 use crate::privilege::user::{SystemUser, effective_uid, running_as_root};

@@ -19,10 +19,10 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use zeroize::Zeroizing;
 
 use super::pidfile::{self, PidFile};
+use super::process::{Found, RunningServer, Started, StopOutcome};
+use super::said::ending;
 use super::stragglers;
-use crate::privilege::deeds::ending;
 use crate::privilege::files;
-use crate::privilege::message::{Found, RunningServer, Started, StopOutcome};
 
 /// postmaster.pid has eight short lines.
 const PIDFILE_LIMIT: u64 = 8 << 10;

@@ -1,5 +1,7 @@
 //! What a program printed, cut to what a person reads.
 
+use std::process::ExitStatus;
+
 /// The most characters of one line: a program that knows no newlines must not fill the screen.
 const LINE_LIMIT: usize = 1000;
 
@@ -12,4 +14,14 @@ pub(crate) fn last_lines(said: &[u8], most: usize) -> Vec<String> {
         .skip(lines.len().saturating_sub(most))
         .map(|line| line.chars().take(LINE_LIMIT).collect())
         .collect()
+}
+
+/// How a process ended, in words.
+pub(crate) fn ending(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt as _;
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("ended with status {code}"),
+        (None, Some(signal)) => format!("was ended by signal {signal}"),
+        (None, None) => status.to_string(),
+    }
 }

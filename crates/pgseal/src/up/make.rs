@@ -11,14 +11,14 @@ use pgseal_pki::{CertificateAuthority, server_with_key_pem};
 use super::observe::UpFacts;
 use super::plan::UpPlan;
 use super::wish::Wish;
+use crate::delegate::Delegate;
+use crate::delegate::message::{Reply, Request};
 use crate::failure::{Failure, Result};
 use crate::folder::layout::Folder;
 use crate::folder::lock::Lock;
 use crate::folder::state::{self, State};
 use crate::folder::{client_files, configuration};
-use crate::privilege::delegate::Delegate;
 use crate::privilege::files;
-use crate::privilege::message::{Reply, Request};
 use crate::privilege::secret::Secret;
 use crate::server::said::last_lines;
 

@@ -1,5 +1,7 @@
 //! A new sealed server: observe what is there, plan every byte, make it, prove it.
 
+mod binaries;
+mod database;
 pub(crate) mod make;
 pub(crate) mod observe;
 pub(crate) mod plan;

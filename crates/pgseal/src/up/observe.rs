@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 
 use pgseal_pki::SubjectAltName;
 
+use super::binaries::Binaries;
 use super::wish::Wish;
+use crate::delegate::Delegate;
+use crate::delegate::message::{Reply, Request, Trouble};
 use crate::failure::{Failure, Result};
 use crate::folder::layout::Folder;
-use crate::privilege::delegate::Delegate;
-use crate::privilege::message::{Reply, Request, Trouble};
 use crate::privilege::trusted;
 use crate::privilege::user::SystemUser;
-use crate::server::binaries::Binaries;
 use crate::server::port;
 
 /// Facts for a new server.

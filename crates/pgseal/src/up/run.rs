@@ -4,26 +4,26 @@ use std::cell::RefCell;
 
 use time::OffsetDateTime;
 
+use super::database::ensure_database;
 use super::make;
 use super::observe::{UpFacts, observe};
 use super::plan::plan;
 use super::undo::{Undo, Undone, clear};
 use super::wish::Wish;
+use crate::delegate::Delegate;
 use crate::failure::{Failure, Result};
+use crate::folder::control;
 use crate::folder::layout::Folder;
 use crate::folder::lock::Lock;
 use crate::folder::settings::Settings;
 use crate::folder::state::{self, State};
 use crate::folder::{authority, client_files, configuration};
 use crate::interrupt::{Shield, interruptible};
-use crate::privilege::delegate::Delegate;
 use crate::privilege::secret::Secret;
 use crate::privilege::trusted;
 use crate::privilege::user::{running_as_root, server_user};
 use crate::report::stderr::say;
-use crate::server::control;
 use crate::verify::claim::Proof;
-use crate::verify::database::ensure_database;
 use crate::verify::prove;
 use crate::verify::target::folder_subject;
 

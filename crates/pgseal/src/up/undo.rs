@@ -4,14 +4,15 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use crate::delegate::Delegate;
+use crate::delegate::message::{Reply, Request};
 use crate::failure::{Failure, Result};
 use crate::folder::layout::Folder;
 use crate::folder::lock::Lock;
 use crate::folder::state;
-use crate::privilege::delegate::Delegate;
 use crate::privilege::files::{self, Kind};
-use crate::privilege::message::{Reply, Request, StopOutcome};
 use crate::privilege::user::{SystemUser, effective_uid};
+use crate::server::process::StopOutcome;
 
 /// Until [`Undo::keep`] is called, [`Undo::run`] takes everything away again.
 ///

@@ -3,13 +3,12 @@
 pub(crate) mod administrator;
 mod certificate;
 pub(crate) mod claim;
-pub(crate) mod database;
 mod hba;
 mod modes;
 mod passwords;
 mod plaintext;
 mod prove;
-mod session;
+pub(crate) mod session;
 pub(crate) mod subject;
 pub(crate) mod target;
 mod tls;

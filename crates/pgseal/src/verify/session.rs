@@ -10,7 +10,7 @@ use super::subject::{APPLICATION, Subject, Trusted};
 use crate::sql::rows_of;
 
 /// Why there is no session.
-pub(super) enum NoSession {
+pub(crate) enum NoSession {
     /// Nobody gave a password, or the server cannot be trusted with one.
     NotTried(String),
     /// The server asks for something that cannot be bound to TLS, and that we do not give.
@@ -20,7 +20,7 @@ pub(super) enum NoSession {
 }
 
 impl NoSession {
-    pub(super) fn why(&self) -> &str {
+    pub(crate) fn why(&self) -> &str {
         match self {
             Self::NotTried(why) | Self::NotGiven(why) | Self::Failed(why) => why,
         }
@@ -57,7 +57,7 @@ pub(super) async fn login(subject: &Subject, trusted: Option<Trusted>) -> Result
 }
 
 /// One login of the subject's user over TLS.
-pub(super) async fn log_in_at(
+pub(crate) async fn log_in_at(
     subject: &Subject,
     address: IpAddr,
     check: Check,

@@ -4,15 +4,15 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use pgseal_conf::{ByteString, PgVersion};
 
+use crate::delegate::Delegate;
 use crate::failure::{Failure, Result};
+use crate::folder::control;
 use crate::folder::layout::Folder;
 use crate::folder::state;
 use crate::hba::fetch::{compared, fetch, over_sql};
 use crate::hba::loaded::Loaded;
 use crate::hba::source::Source;
-use crate::privilege::delegate::Delegate;
 use crate::privilege::user::server_user;
-use crate::server::control;
 use crate::verify::administrator::administrator;
 use crate::verify::target::{connection_subject, folder_subject};
 

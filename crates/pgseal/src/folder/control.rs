@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::layout::Folder;
+use super::settings::Settings;
+use crate::delegate::Delegate;
+use crate::delegate::message::{Reply, Request};
 use crate::failure::{Failure, Result};
-use crate::folder::layout::Folder;
-use crate::folder::settings::Settings;
-use crate::privilege::delegate::Delegate;
-use crate::privilege::message::{Found, Reply, Request, RunningServer, Started, StopOutcome};
+use crate::server::process::{Found, RunningServer, Started, StopOutcome};
 use crate::server::said::last_lines;
 
 /// A server that recovers after a crash may need its time.

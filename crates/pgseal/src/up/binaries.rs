@@ -7,12 +7,12 @@ use std::collections::BTreeSet;
 use std::env;
 use std::path::{Path, PathBuf};
 
-use super::version::{OLDEST, PgVersion};
+use crate::delegate::Delegate;
+use crate::delegate::message::{Reply, Request};
 use crate::failure::{Failure, Result};
-use crate::privilege::delegate::Delegate;
-use crate::privilege::message::{Reply, Request};
 use crate::privilege::trusted;
 use crate::server::said::last_lines;
+use crate::server::version::{OLDEST, PgVersion};
 
 /// The folder with `postgres` and `initdb` that was chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use crate::server::process::{Found, Started, StopOutcome};
+
 /// The most that one frame may carry, in bytes.
 pub(crate) const FRAME_LIMIT: usize = 16 << 20;
 
@@ -124,48 +126,6 @@ impl Trouble {
     pub(crate) fn to_error(&self) -> io::Error {
         self.code.map_or_else(|| io::Error::other(self.text.clone()), io::Error::from_raw_os_error)
     }
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum Started {
-    Ready {
-        pid: i32,
-    },
-    /// It ended by itself; the payload holds the end of what it said.
-    Gone {
-        ending: String,
-    },
-    TooLate {
-        pid: i32,
-    },
-}
-
-/// What runs on a data directory.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Found {
-    /// No `postmaster.pid`, or one left by a server that is gone.
-    Nothing,
-    /// The server of this directory.
-    Running(RunningServer),
-    /// `postmaster.pid` names something that is not this directory's server.
-    Stranger { pid: i64, why: String },
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct RunningServer {
-    pub(crate) pid: i32,
-    /// Seconds since 1970, from `postmaster.pid`.
-    pub(crate) started: i64,
-    pub(crate) port: u16,
-    pub(crate) ready: bool,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum StopOutcome {
-    Stopped { pid: i32 },
-    NothingRan,
-    Stranger { pid: i64, why: String },
-    TooLate { pid: i32 },
 }
 
 /// Writes one frame: lengths, JSON, payload.

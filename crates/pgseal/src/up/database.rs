@@ -3,10 +3,10 @@
 use pgseal_wire::tls::Check;
 use pgseal_wire::{ChannelBinding, Session};
 
-use super::session::log_in_at;
-use super::subject::Subject;
 use crate::failure::{Failure, Result};
 use crate::sql::{answer, rows_of};
+use crate::verify::session::log_in_at;
+use crate::verify::subject::Subject;
 
 /// The database every server has from initdb.
 const FIRST: &str = "postgres";
@@ -46,7 +46,7 @@ async fn administer(subject: &Subject) -> Result<Session> {
         addresses: vec![address],
         names: Vec::new(),
         roots: Ok(roots.clone()),
-        issued: super::subject::Issued::ByOthers,
+        issued: crate::verify::subject::Issued::ByOthers,
         username: subject.username.clone(),
         password: subject.password.clone(),
     };

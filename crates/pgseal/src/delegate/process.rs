@@ -16,8 +16,8 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use zeroize::Zeroizing;
 
 use super::message::{self, Become, Reply, Request, Trouble};
-use super::user::SystemUser;
 use crate::failure::{Failure, Result};
+use crate::privilege::user::SystemUser;
 
 /// The first argument that makes this program a delegate. Not for people: it does nothing that its
 /// caller could not do.

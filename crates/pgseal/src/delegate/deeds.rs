@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Read, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::process::{Command, ExitCode, ExitStatus, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -15,8 +15,9 @@ use rustix::process::{
 use rustix::thread::set_no_new_privs;
 use zeroize::Zeroizing;
 
-use super::files;
 use super::message::{Become, Reply, Request, Trouble, receive, send};
+use crate::privilege::files;
+use crate::server::said::ending;
 use crate::server::{postmaster, stragglers};
 
 /// The end of what a program printed that is worth showing, in bytes.
@@ -217,15 +218,5 @@ fn end_of(mut pipe: impl Read) -> Zeroizing<Vec<u8>> {
             let superfluous = kept.len() - OUTPUT_LIMIT;
             kept.drain(..superfluous);
         }
-    }
-}
-
-/// How a process ended, in words.
-pub(crate) fn ending(status: ExitStatus) -> String {
-    use std::os::unix::process::ExitStatusExt as _;
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("ended with status {code}"),
-        (None, Some(signal)) => format!("was ended by signal {signal}"),
-        (None, None) => status.to_string(),
     }
 }
