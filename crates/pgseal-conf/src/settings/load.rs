@@ -3,7 +3,7 @@
 
 use super::command_line::CommandLine;
 use super::file::{ConfFile, Statement};
-use super::names::is_parameter;
+use super::names::{current_name, is_parameter};
 use crate::files::{FileFault, Files, conf_files, join, locate};
 use crate::{ByteString, PgVersion};
 
@@ -90,6 +90,8 @@ pub struct Settings {
     pub skipped: Vec<ByteString>,
     /// What was given on the command line.
     pub command_line: CommandLine,
+    /// For which version the names are read; `None`: for the newest.
+    version: Option<PgVersion>,
 }
 
 impl Settings {
@@ -101,7 +103,14 @@ impl Settings {
         version: PgVersion,
         limit: ErrorLimit,
     ) -> Self {
-        let mut walk = Walk { source: files, version, limit, found: Self::default(), opened: 0 };
+        let mut walk = Walk {
+            source: files,
+            version,
+            limit,
+            found: Self { version: Some(version), ..Self::default() },
+            directories: Vec::new(),
+            opened: 0,
+        };
         if walk.file(config_file, true, None, 0)
             && let Some(directory) = data_directory
         {
@@ -119,14 +128,20 @@ impl Settings {
         self
     }
 
-    /// What the setting of this name is, in any case; `None` when nothing sets it and the built-in value holds. Tells
+    /// What the setting of this name is, in any case, or by a name that it had once; `None` when nothing sets it and the built-in value holds. Tells
     /// what would hold if the files were applied: see [`Settings::errors`].
     pub fn effective(&self, name: &str) -> Option<Effective<'_>> {
-        if let Some(value) = self.command_line.get(name) {
-            return Some(Effective::CommandLine(value));
+        let wanted = self.known_as(name.as_bytes());
+        let settings = &self.command_line.settings;
+        if let Some(given) = settings.iter().rfind(|given| self.known_as(given.name.as_bytes()) == wanted) {
+            return Some(Effective::CommandLine(&given.value));
         }
-        let named = |setting: &&FileSetting| setting.name.as_bytes().eq_ignore_ascii_case(name.as_bytes());
+        let named = |setting: &&FileSetting| self.known_as(setting.name.as_bytes()) == wanted;
         self.settings.iter().rfind(named).map(Effective::File)
+    }
+
+    fn known_as(&self, name: &[u8]) -> Vec<u8> {
+        current_name(name, self.version.unwrap_or(PgVersion::LATEST))
     }
 
     /// The path of a file, by its place.
@@ -138,9 +153,8 @@ impl Settings {
     fn weigh(&mut self, version: PgVersion) {
         let mut seen = std::collections::HashSet::new();
         for setting in self.settings.iter_mut().rev() {
-            let name = setting.name.as_bytes().to_ascii_lowercase();
-            setting.unknown = !is_parameter(&name, version);
-            setting.counts = seen.insert(name);
+            setting.unknown = !is_parameter(setting.name.as_bytes(), version);
+            setting.counts = seen.insert(current_name(setting.name.as_bytes(), version));
         }
         let unknown = self.settings.iter().filter(|setting| setting.unknown);
         let errors = unknown.map(|setting| FileError {
@@ -157,6 +171,8 @@ struct Walk<'w> {
     version: PgVersion,
     limit: ErrorLimit,
     found: Settings,
+    /// Those of the files that are directories.
+    directories: Vec<u32>,
     opened: usize,
 }
 
@@ -184,14 +200,15 @@ impl Walk<'_> {
             return self.error(caller, &format!("more than {MAX_FILES} files included: given up here"));
         }
         if let Some(known) = self.found.files.iter().position(|(known, _)| *known == path) {
-            return self.lines(index_of(known), depth);
+            return self.lines(index_of(known), depth) & self.is_no_directory(index_of(known));
         }
         match self.source.read(&path) {
             Ok(bytes) => self.read(path, bytes, depth, caller),
             Err(FileFault::IsDirectory) => {
-                let read = self.read(path, Vec::new(), depth, caller);
+                self.read(path, Vec::new(), depth, caller);
                 let directory = index_of(self.found.files.len().saturating_sub(1));
-                read & self.error(Some((directory, 1)), "input in flex scanner failed")
+                self.directories.push(directory);
+                self.is_no_directory(directory)
             }
             Err(_) if strict => self.error(caller, &format!("could not open file \"{path}\"")),
             Err(_) => {
@@ -199,6 +216,11 @@ impl Walk<'_> {
                 true
             }
         }
+    }
+
+    /// A directory opens and cannot be read, each time it is included.
+    fn is_no_directory(&mut self, index: u32) -> bool {
+        !self.directories.contains(&index) || self.error(Some((index, 1)), "input in flex scanner failed")
     }
 
     fn read(&mut self, path: ByteString, bytes: Vec<u8>, depth: usize, caller: Caller) -> bool {

@@ -26,3 +26,18 @@ pub fn is_parameter(name: &[u8], version: PgVersion) -> bool {
     let row = found.ok().and_then(|index| PARAMETERS.get(index));
     row.is_some_and(|(_, since, until)| (*since..=*until).contains(&version.major()))
 }
+
+/// Names that parameters had once and are still known by, with the version that renamed them (`map_old_guc_names` of
+/// `guc.c`; 12: that or earlier).
+const OLD_NAMES: [(&[u8], &str, PgVersion); 3] = [
+    (b"sort_mem", "work_mem", PgVersion::V12),
+    (b"vacuum_mem", "maintenance_work_mem", PgVersion::V12),
+    (b"ssl_ecdh_curve", "ssl_groups", PgVersion::V18),
+];
+
+/// The name by which a version knows a parameter, in lower case.
+pub(super) fn current_name(name: &[u8], version: PgVersion) -> Vec<u8> {
+    let name = name.to_ascii_lowercase();
+    let renamed = OLD_NAMES.iter().find(|(old, _, since)| *old == name && *since <= version);
+    renamed.map_or(name, |(_, new, _)| new.as_bytes().to_vec())
+}

@@ -199,6 +199,36 @@ fn postmaster_opts_are_split_as_they_were_written() {
     assert_eq!(line.get("ssl"), Some(&"on".into()));
 }
 
+/// `map_old_guc_names`; seen in pg_settings of 12.22 to 18.6.
+#[test]
+fn an_old_name_sets_the_parameter_that_it_became() {
+    let read = |version| {
+        let files =
+            BTreeMap::from([("c".into(), b"ssl_groups = a\nssl_ecdh_curve = b\nSORT_MEM = 1MB\n".to_vec())]);
+        Settings::load(&"c".into(), None, &files, version, ErrorLimit::Hundred)
+    };
+    let value =
+        |settings: &Settings, name: &str| settings.effective(name).map(|found| found.value().to_string());
+    let new = read(PgVersion::V18);
+    assert_eq!(value(&new, "ssl_groups"), Some("b".to_owned()));
+    assert_eq!(value(&new, "ssl_ecdh_curve"), Some("b".to_owned()));
+    assert_eq!(value(&new, "work_mem"), Some("1MB".to_owned()));
+    assert!(!new.settings[0].counts && new.settings[1].counts);
+    assert_eq!(value(&read(PgVersion::V17), "ssl_groups"), Some("a".to_owned()));
+    let given = new.with_command_line(CommandLine::parse(&["-c", "ssl_ecdh_curve=c"]));
+    assert_eq!(value(&given, "ssl_groups"), Some("c".to_owned()));
+}
+
+#[test]
+fn a_directory_as_a_file_is_an_error_each_time() {
+    let files = BTreeMap::from([
+        ("/c".into(), b"include 'd'\ninclude_if_exists 'd'\n".to_vec()),
+        ("/d/x".into(), Vec::new()),
+    ]);
+    let read = Settings::load(&"/c".into(), None, &files, PgVersion::V16, ErrorLimit::Hundred);
+    assert_eq!(read.errors.len(), 2, "{:?}", read.errors);
+}
+
 proptest! {
     #[test]
     fn every_byte_is_kept(bytes in proptest::collection::vec(prop_oneof![
