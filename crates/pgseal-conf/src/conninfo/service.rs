@@ -7,14 +7,14 @@ use super::options::Conninfo;
 use super::parse::is_blank;
 use crate::PgVersion;
 
-/// The longest line libpq reads, its newline included (`char buf[1024]`).
+/// The longest line libpq reads, in bytes, its newline included (`char buf[1024]`, and `>= sizeof(buf) - 1` is too long).
 const MAX_LINE: usize = 1022;
 
 /// A service file that libpq would refuse. libpq stops at the first mistake in the section asked for and does not look
 /// at the others.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ServiceError {
-    /// A line of more than 1,022 bytes, anywhere before the end of the section.
+    /// A line of more than 1,022 bytes with its newline, anywhere before the end of the section.
     #[error("line {line} too long in the service file")]
     LineTooLong {
         /// Counted from 1.
@@ -113,9 +113,10 @@ fn assign(
     Ok(())
 }
 
-/// The lines without their newline; one that a NUL byte ends is as long as a C string is.
+/// The lines with their newline; one that a NUL byte ends is as long as a C string is.
 fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    text.split(|byte| *byte == b'\n').map(|line| line.split(|byte| *byte == 0).next().unwrap_or_default())
+    text.split_inclusive(|byte| *byte == b'\n')
+        .map(|line| line.split(|byte| *byte == 0).next().unwrap_or_default())
 }
 
 fn trim(line: &[u8]) -> &[u8] {

@@ -212,8 +212,9 @@ fn a_service_is_found_as_libpq_finds_it() {
         refusal("[s]\nservice=x\n"),
         "nested service specifications not supported in the service file, line 2"
     );
-    assert_eq!(refusal(&format!("#{}\n[s]\n", "x".repeat(1022))), "line 1 too long in the service file");
-    assert!(service::find(format!("#{}\n[s]\n", "x".repeat(1021)), "s").unwrap().is_some());
+    assert_eq!(refusal(&format!("#{}\n[s]\n", "x".repeat(1021))), "line 1 too long in the service file");
+    assert_eq!(service::find(format!("#{}", "x".repeat(1021)), "s"), Ok(None), "no newline to count");
+    assert!(service::find(format!("#{}\n[s]\n", "x".repeat(1020)), "s").unwrap().is_some());
 }
 
 #[test]
