@@ -15,6 +15,7 @@ mod harness;
 mod a_ca_key_that_is_missing_or_open_to_others_is_refused;
 mod a_claim_that_no_longer_holds_is_named;
 mod a_connection_is_decided_as_postgresql_decides_it;
+mod a_connection_string_is_parsed_as_libpq_parses_it;
 mod a_connection_string_is_read_as_libpq_reads_it;
 mod a_corrupt_settings_file_stops_every_verb;
 mod a_delegate_run_by_hand_does_nothing_that_its_caller_could_not;

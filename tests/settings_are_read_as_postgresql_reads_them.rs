@@ -123,7 +123,10 @@ impl Judge {
 fn sources_differ(session: &Sql, ours: &Settings, shaky: &[&Row]) -> Option<String> {
     for name in AS_WRITTEN.iter().chain(OTHERS) {
         let refused = shaky.iter().any(|row| {
-            row.setting.as_ref().is_some_and(|(refused, _)| refused.eq_ignore_ascii_case(name.as_bytes()))
+            // sort_mem is what work_mem was called once.
+            let is =
+                |refused: &[u8]| refused == name.as_bytes() || *name == "work_mem" && refused == b"sort_mem";
+            row.setting.as_ref().is_some_and(|(refused, _)| is(&refused.to_ascii_lowercase()))
         });
         if refused {
             continue;

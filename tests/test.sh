@@ -21,6 +21,8 @@ export PGSEAL_TEST_DEPTH PGSEAL_TEST_CACHE
 tests/provision/needs.sh $servers nossl
 # Scenarios with a network of their own ask it for one.
 tests/provision/system.sh ip
+# What libpq makes of connection strings is asked of libpq.
+tests/provision/psycopg2.sh
 
 # First the examples of the documentation: the closing line is to be that of the tests.
 cargo test --workspace --locked --doc
