@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
 
 use crate::harness::{
     Account, Forge, Holds, Install, NO, Pgseal, Sandbox, Sealed, UNTOLD, all_hold, all_hold_but, record,
@@ -83,8 +84,53 @@ fn the_home_files_are_looked_at_where_nothing_else_is_said() {
     verify(&server, "service=yours").run().ended(3).complains("definition of service \"yours\" not found");
 
     fs::set_permissions(home.join(".pgpass"), fs::Permissions::from_mode(0o644)).unwrap();
-    let open = verify(&server, &plain).run().ended(3).never_mentions(&server.password());
-    open.complains("has group or world access").complains("chmod 0600");
+    let open = verify(&server, &plain).run().never_mentions(&server.password());
+    all_hold_but(&open, NO_LOGIN);
+    open.complains("WARNING: password file").complains("has group or world access");
+
+    // As libpq says it; a pipe is no password file, and nobody waits for it.
+    let pipe = home.join("pipe");
+    assert!(Command::new("mkfifo").arg("-m").arg("600").arg(&pipe).status().unwrap().success());
+    let piped = verify(&server, &plain).env("PGPASSFILE", &pipe).run();
+    all_hold_but(&piped, NO_LOGIN);
+    piped.complains("is not a plain file");
+    let missing = verify(&server, "service=mine").env("PGSERVICEFILE", home.join("none")).run().ended(3);
+    missing.complains("service file \"").complains("not found");
+}
+
+#[test]
+fn what_a_proof_does_not_act_on_is_refused_and_not_passed_over() {
+    let server = Sealed::of(15);
+    let uri = server.uri("admin", "mydb");
+    for (more, named) in [
+        ("sslcrl=/nope", "sslcrl"),
+        ("sslcert=/nope&sslkey=/nope", "sslcert, sslkey"),
+        ("require_auth=md5", "require_auth"),
+        ("channel_binding=disable", "channel_binding"),
+        ("ssl_min_protocol_version=TLSv1.3", "ssl_min_protocol_version"),
+        ("gssencmode=require", "gssencmode"),
+    ] {
+        let said = format!("a proof does not act on {named} yet");
+        verify(&server, &format!("{uri}&{more}")).run().ended(2).complains(&said);
+    }
+    verify(&server, &uri).env("PGSSLCRL", "/nope").run().ended(2).complains("sslcrl");
+    // These a client may well have: the proof looks at them anyway.
+    let usual = format!("{uri}&channel_binding=require&gssencmode=disable&connect_timeout=5");
+    all_hold(&verify(&server, &usual).env("PGPASSFILE", server.fact("passfile")).run());
+}
+
+#[test]
+fn direct_tls_is_proved_where_the_connection_string_asks_for_it() {
+    let new = Sealed::of(18);
+    let direct = |server: &Sealed| server.uri("admin", "mydb") + "&sslnegotiation=direct";
+    let ran = verify(&new, &direct(&new)).env("PGPASSFILE", new.fact("passfile")).run();
+    all_hold(&ran);
+    let claim = crate::harness::claim(&ran, "tls-offered");
+    assert!(claim["evidence"].as_str().unwrap().starts_with("direct TLS on "), "{claim}");
+    // Before 17 nobody speaks it.
+    let old = Sealed::of(15);
+    let ran = verify(&old, &direct(&old)).env("PGPASSFILE", old.fact("passfile")).run().ended(1);
+    assert_eq!(crate::harness::claim(&ran, "tls-offered")["holds"], false, "{ran}");
 }
 
 #[test]

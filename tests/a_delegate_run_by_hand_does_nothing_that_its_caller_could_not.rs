@@ -106,7 +106,7 @@ fn what_comes_after_the_greeting_is_checked_as_well() {
         ("{\"Replace\":{\"path\":\"/\",\"mode\":384}}", Some("names no file")),
         ("{\"Run\":{\"program\":\"/nonexistent\",\"arguments\":[],\"folder\":\"/\"}}", Some("No such file")),
         ("{\"StopServer\":{\"data\":\"DIR\",\"seconds\":1}}", Some("NothingRan")),
-        ("{\"FindServer\":{\"data\":\"DIR/precious\"}}", None),
+        ("{\"FindServer\":{\"data\":\"DIR/precious\"}}", Some("Not a directory")),
         ("{\"TryListen\":{\"addresses\":[]}}", Some("Listened")),
     ] {
         let ran = delegate(&sandbox, &account, [greeting(&account), frame(&named(request), b"")].concat());

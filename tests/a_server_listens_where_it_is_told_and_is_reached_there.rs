@@ -76,7 +76,7 @@ fn plaintext_is_refused_and_tls_is_not(sealed: &Sealed, account: &Account, ip: &
         )
     };
     let psql = |mode| Psql::to(conninfo(mode)).by(account).env("PGPASSWORD", sealed.password());
-    psql("disable").run("SELECT 1").ended(2).complains("no encryption");
+    psql("disable").run("SELECT 1").ended(2).complains("pg_hba.conf rejects connection");
     psql("verify-ca").run("SELECT 1").succeeded();
 }
 

@@ -92,7 +92,11 @@ fn an_interrupted_up_leaves_nothing_or_a_finished_folder() {
         let mut attempts = Attempts::new(&account, "interrupted");
         let (mut finished, mut undone) = (0, 0);
         for round in 0..per_account {
-            let (signal, code) = if round % 2 == 0 { (Signal::INT, 130) } else { (Signal::TERM, 143) };
+            let (signal, code) = match round % 3 {
+                0 => (Signal::INT, 130),
+                1 => (Signal::TERM, 143),
+                _ => (Signal::HUP, 129),
+            };
             let ran = attempts.cut_off(signal);
             match ran.code() {
                 Some(0) => {

@@ -17,15 +17,17 @@ pub(crate) enum Ending {
     Usage,
     /// 3: could not be carried out: unreachable, not permitted, a bad file.
     NotCarriedOut,
-    /// 130 or 143: interrupted by SIGINT or SIGTERM, after everything half-made was removed.
+    /// 130, 143 or 129: interrupted by SIGINT, SIGTERM or SIGHUP, after everything half-made was removed.
     Interrupted(Signal),
 }
 
-/// The two signals that end a run in good order.
+/// The signals that end a run in good order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
     Interrupt,
     Terminate,
+    /// The terminal is gone: a lost connection, say.
+    Hangup,
 }
 
 impl Ending {
@@ -37,6 +39,7 @@ impl Ending {
             Self::NotCarriedOut => 3,
             Self::Interrupted(Signal::Interrupt) => 130,
             Self::Interrupted(Signal::Terminate) => 143,
+            Self::Interrupted(Signal::Hangup) => 129,
         }
     }
 }
@@ -75,6 +78,7 @@ impl Failure {
         let name = match signal {
             Signal::Interrupt => "SIGINT",
             Signal::Terminate => "SIGTERM",
+            Signal::Hangup => "SIGHUP",
         };
         Self { ending: Ending::Interrupted(signal), ..Self::new(format!("interrupted by {name}")) }
     }

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: the work in hand is dropped at its next pause, unless it is in a part that
+//! Ctrl-C, SIGTERM and SIGHUP: the work in hand is dropped at its next pause, unless it is in a part that
 //! must not be left half done; then at the end of that part.
 
 use std::cell::Cell;
@@ -50,12 +50,14 @@ pub(crate) async fn interruptible<T>(shield: &Shield, work: impl Future<Output =
         |kind| signal(kind).map_err(|error| Failure::new(format!("could not listen for signals: {error}")));
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut terminate = listen(SignalKind::terminate())?;
+    let mut hangup = listen(SignalKind::hangup())?;
     let mut work = pin!(work);
     let came = tokio::select! {
         biased;
         outcome = &mut work => return outcome,
         _ = interrupt.recv() => Signal::Interrupt,
         _ = terminate.recv() => Signal::Terminate,
+        _ = hangup.recv() => Signal::Hangup,
     };
     tokio::select! {
         biased;

@@ -10,6 +10,7 @@ mod privilege;
 mod report;
 mod server;
 mod sql;
+mod target;
 mod up;
 mod verify;
 

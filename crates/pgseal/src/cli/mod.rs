@@ -28,7 +28,7 @@ use crate::report::stderr::say;
   pgseal cert show localhost:5432      the certificate that a server shows
 
 Exit status: 0 all well, 1 something is not proved, 2 wrong usage,
-3 could not be carried out, 130/143 interrupted and cleaned up."
+3 could not be carried out, 130, 143 or 129 interrupted and cleaned up."
 )]
 struct Cli {
     #[command(subcommand)]

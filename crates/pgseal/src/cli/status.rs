@@ -3,20 +3,18 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use pgseal_pki::read_bundle;
 use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::Outcome;
 use super::options::{Format, folder};
 use crate::delegate::Delegate;
-use crate::failure::{Ending, Failure, Result};
+use crate::failure::{Ending, Result};
 use crate::folder::control;
-use crate::folder::layout::Folder;
 use crate::folder::settings::Settings;
-use crate::folder::{client_files, state};
-use crate::privilege::files;
+use crate::folder::{client_files, issued, state};
 use crate::privilege::user::server_user;
+use crate::report::certificate::{instant, mark_of_days};
 use crate::report::escape::for_terminal;
 use crate::report::json::{self, SCHEMA_VERSION};
 use crate::report::screen::{Mark, Screen};
@@ -58,15 +56,12 @@ struct Row<'a> {
     passfile: String,
 }
 
-/// A certificate file is a few kB.
-const LIMIT: u64 = 1 << 20;
-
 pub(crate) async fn run(options: Options) -> Result<Outcome> {
     let folder = state::resolve(&folder(options.dir))?;
     let settings = state::made(&folder)?;
     let mut delegate = Delegate::start(&server_user(Some(&settings.server.run_as))?).await?;
     let server = control::find(&folder, &settings, &mut delegate).await?;
-    let (until, days_left) = certificate(&folder)?;
+    let leaf = issued::certificate(&folder)?;
     let row = Row {
         schema_version: SCHEMA_VERSION,
         state: match &server {
@@ -82,8 +77,8 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
         started: server.as_ref().map(|server| server.started),
         pg_version: &settings.server.version,
         run_as: &settings.server.run_as,
-        certificate_not_after: until,
-        certificate_days_left: days_left,
+        certificate_not_after: instant(leaf.not_after()),
+        certificate_days_left: leaf.days_left(OffsetDateTime::now_utc()),
         uri: client_files::uri(&folder, &settings)?,
         passfile: folder.passfile().display().to_string(),
     };
@@ -95,21 +90,6 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
     Ok(Outcome { text, ending })
 }
 
-/// The end of the certificate that was issued to the server, as RFC 3339, and the days until then.
-fn certificate(folder: &Folder) -> Result<(String, i64)> {
-    let path = folder.issued();
-    let bytes =
-        files::read(&path, LIMIT).map_err(|error| Failure::io("read the certificate", &path, &error))?;
-    let bundle = read_bundle(&bytes).map_err(|error| {
-        Failure::new(format!("could not read the certificate {}: {error}", path.display()))
-    })?;
-    let leaf = bundle
-        .certificates
-        .first()
-        .ok_or_else(|| Failure::new(format!("{} holds no certificate", path.display())))?;
-    Ok((crate::report::certificate::instant(leaf.not_after()), leaf.days_left(OffsetDateTime::now_utc())))
-}
-
 fn human(row: &Row<'_>, settings: &Settings, server: Option<&RunningServer>, screen: Screen) -> String {
     let (mark, what) = match server {
         Some(server) => {
@@ -118,13 +98,7 @@ fn human(row: &Row<'_>, settings: &Settings, server: Option<&RunningServer>, scr
         None => (Mark::HoldsNot, format!("start it with: pgseal up {}", row.dir)),
     };
     let days = row.certificate_days_left;
-    let dated = if days < 0 {
-        Mark::HoldsNot
-    } else if days < 30 {
-        Mark::Mind
-    } else {
-        Mark::Holds
-    };
+    let dated = mark_of_days(days);
     [
         format!("PostgreSQL {} in {}, as user {}", row.pg_version, for_terminal(&row.dir), row.run_as),
         screen.line(mark, row.state, &for_terminal(&what)),

@@ -17,10 +17,10 @@ use crate::report::json::{self, SCHEMA_VERSION};
 use crate::report::proof::{self, ClaimRow, LeftOutRow};
 use crate::report::screen::Screen;
 use crate::report::stderr::say;
+use crate::target::{Target, connection_subject, folder_subject};
 use crate::verify::claim::Proof;
 use crate::verify::prove;
 use crate::verify::subject::Subject;
-use crate::verify::target::{Target, connection_subject, folder_subject};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:

@@ -5,6 +5,7 @@
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -81,6 +82,20 @@ pub(crate) enum Request {
         data: PathBuf,
         seconds: u64,
     },
+}
+
+impl Request {
+    /// How long the answer may take. A disk may be slow; initdb writes 40 MB and syncs them.
+    pub(crate) fn patience(&self) -> Duration {
+        const FOR_A_DISK: u64 = 120;
+        Duration::from_secs(match self {
+            Self::Run { .. } => 5 * FOR_A_DISK,
+            Self::StartServer { seconds, .. }
+            | Self::StopServer { seconds, .. }
+            | Self::WaitUntilLeft { seconds, .. } => seconds + FOR_A_DISK,
+            _ => FOR_A_DISK,
+        })
+    }
 }
 
 /// What came of it.

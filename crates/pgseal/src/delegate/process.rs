@@ -24,7 +24,7 @@ use crate::privilege::user::SystemUser;
 pub(crate) const ARGUMENT: &str = "--as-delegate";
 
 /// Variables that a server's locale and clock depend on; nothing else is handed down.
-const HANDED_DOWN: [&str; 11] = [
+const HANDED_DOWN: [&str; 10] = [
     "LANG",
     "LC_ALL",
     "LC_COLLATE",
@@ -35,7 +35,6 @@ const HANDED_DOWN: [&str; 11] = [
     "LC_TIME",
     "LANGUAGE",
     "TZ",
-    "TMPDIR",
 ];
 
 /// How often one that was ended by a signal before it could greet is started again.
@@ -131,9 +130,18 @@ impl Delegate {
         request: &Request,
         payload: &[u8],
     ) -> Result<(Reply, Zeroizing<Vec<u8>>)> {
-        let answer = match self.send(request, payload).await {
-            Ok(()) => self.receive().await,
-            Err(error) => Err(error),
+        let limit = request.patience();
+        let conversation = async {
+            self.send(request, payload).await?;
+            self.receive().await
+        };
+        let Ok(answer) = tokio::time::timeout(limit, conversation).await else {
+            // Its user can stop it (SIGSTOP), and nobody is to wait for that.
+            return Err(Failure::new(format!(
+                "the process that works as user {} gave no answer within {} s",
+                self.user.name,
+                limit.as_secs()
+            )));
         };
         answer.map_err(|error| {
             Failure::new(format!("the process that works as user {} ended: {error}", self.user.name))

@@ -4,6 +4,7 @@ pub(crate) mod authority;
 pub(crate) mod client_files;
 pub(crate) mod configuration;
 pub(crate) mod control;
+pub(crate) mod issued;
 pub(crate) mod layout;
 pub(crate) mod lock;
 pub(crate) mod settings;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::layout::Folder;
 use crate::failure::{Failure, Result};
 use crate::privilege::{files, trusted};
+use crate::report::escape::for_terminal;
 
 /// The version of the file's own format.
 const FORMAT: u32 = 1;
@@ -98,8 +99,8 @@ impl Settings {
             return Err("bindir must be an absolute path".to_owned());
         }
         let words = [version, run_as, username, dbname, key_type, validity].into_iter();
-        if words.chain(names).chain(subject).any(|word| word.chars().any(char::is_control)) {
-            return Err("a value has control characters".to_owned());
+        if words.chain(names).chain(subject).any(|word| for_terminal(word) != *word) {
+            return Err("a value has control characters, or some that turn text around".to_owned());
         }
         Ok(self)
     }

@@ -64,6 +64,16 @@ pub(crate) fn read_named(path: &Path, limit: u64) -> io::Result<Zeroizing<Vec<u8
     bounded(File::open(path)?, limit)
 }
 
+/// Reads a regular file that a person's settings name: links are followed, and anything else than a
+/// regular file is an error rather than a wait.
+pub(crate) fn read_plain(path: &Path, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+    let file = OpenOptions::new().read(true).custom_flags(flags(OFlags::NONBLOCK)).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    bounded(file, limit)
+}
+
 fn bounded(file: File, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
     // Room for all of it at once: a vector that grows leaves copies of a secret behind.
     let room = usize::try_from(file.metadata()?.size().min(limit)).unwrap_or(0) + 1;

@@ -46,6 +46,16 @@ struct CertificateRow {
     sha256: String,
 }
 
+/// Whether so many days are enough.
+pub(crate) const fn mark_of_days(left: i64) -> Mark {
+    const SOON: i64 = 30;
+    match left {
+        ..0 => Mark::HoldsNot,
+        0..SOON => Mark::Mind,
+        _ => Mark::Holds,
+    }
+}
+
 /// RFC 3339, in UTC.
 pub(crate) fn instant(time: OffsetDateTime) -> String {
     time.format(&Rfc3339).unwrap_or_else(|_| time.unix_timestamp().to_string())
@@ -100,13 +110,7 @@ pub(crate) fn human(shown: &Shown, now: OffsetDateTime, screen: Screen) -> Strin
 fn facts(certificate: &Certificate, now: OffsetDateTime, screen: Screen) -> Vec<String> {
     let row = one(certificate, now);
     let names = [row.dns_names, row.ip_addresses, row.other_names].concat();
-    let dated = if now < certificate.not_before() || row.days_left < 0 {
-        Mark::HoldsNot
-    } else if row.days_left < 30 {
-        Mark::Mind
-    } else {
-        Mark::Holds
-    };
+    let dated = if now < certificate.not_before() { Mark::HoldsNot } else { mark_of_days(row.days_left) };
     let plain = |title: &str, text: &str| format!("    {title:<12} {}", for_terminal(text));
     let mut lines = vec![plain("subject", &row.subject), plain("issuer", &row.issuer)];
     if !names.is_empty() {

@@ -53,7 +53,7 @@ pub(crate) fn human(proof: &Proof, screen: Screen) -> String {
             Some(reason) if claim.evidence.is_empty() => reason.clone(),
             Some(reason) => format!("{}: {reason}", claim.evidence),
             // What holds is told in a line; JSON has all of it.
-            None => shortened(&claim.evidence, screen),
+            None => shortened(&compared_by_eye(&claim.evidence, screen), screen),
         };
         text.push_str(&screen.line(mark, claim.name.title(), &screen.spelled(&for_terminal(&said))));
         text.push('\n');
@@ -73,4 +73,17 @@ fn shortened(evidence: &str, screen: Screen) -> String {
     }
     let kept: String = evidence.chars().take(EVIDENCE_COLUMNS - 3).collect();
     format!("{} {}", kept.trim_end(), screen.ellipsis())
+}
+
+/// Fingerprints as people compare them: the first and the last two bytes. JSON has them whole.
+fn compared_by_eye(text: &str, screen: Screen) -> String {
+    let brief = |word: &str| {
+        let is_fingerprint =
+            word.len() == 95 && word.bytes().all(|byte| byte == b':' || byte.is_ascii_hexdigit());
+        match (word.get(..5), word.get(90..)) {
+            (Some(first), Some(last)) if is_fingerprint => format!("{first}:{}:{last}", screen.ellipsis()),
+            _ => word.to_owned(),
+        }
+    };
+    text.split(' ').map(brief).collect::<Vec<_>>().join(" ")
 }

@@ -6,7 +6,7 @@ use pgseal_wire::{ChannelBinding, Session};
 use crate::failure::{Failure, Result};
 use crate::sql::{answer, rows_of};
 use crate::verify::session::log_in_at;
-use crate::verify::subject::Subject;
+use crate::verify::subject::{Issued, Subject};
 
 /// The database every server has from initdb.
 const FIRST: &str = "postgres";
@@ -46,7 +46,8 @@ async fn administer(subject: &Subject) -> Result<Session> {
         addresses: vec![address],
         names: Vec::new(),
         roots: Ok(roots.clone()),
-        issued: crate::verify::subject::Issued::ByOthers,
+        issued: Issued::ByOthers,
+        negotiation: subject.negotiation,
         username: subject.username.clone(),
         password: subject.password.clone(),
     };

@@ -172,10 +172,20 @@ async fn initdb(facts: &UpFacts, plan: &UpPlan, password: &Secret, delegate: &mu
         (Reply::Ran { ending, .. }, said) => {
             Err(Failure::new(format!("{} {ending} on {}", facts.binaries.initdb.display(), data.display()))
                 .because_all(last_lines(&said, 6))
-                .hint("mend what initdb says, then again: pgseal up"))
+                .hint(if mentions_the_locale(&said) {
+                    "a locale that this machine has: LC_ALL=C.UTF-8 pgseal up"
+                } else {
+                    "mend what initdb says, then again: pgseal up"
+                }))
         }
         (other, _) => Err(delegate.unexpected("run initdb on", &data, &other)),
     }
+}
+
+/// initdb takes the locale from LANG and LC_*; its complaint stays with the English word or names them.
+fn mentions_the_locale(said: &[u8]) -> bool {
+    let said = String::from_utf8_lossy(said);
+    said.contains("locale") || said.contains("LC_")
 }
 
 /// The three files that decide how the server listens, each by one rename.

@@ -23,9 +23,9 @@ use crate::privilege::secret::Secret;
 use crate::privilege::trusted;
 use crate::privilege::user::{running_as_root, server_user};
 use crate::report::stderr::say;
+use crate::target::folder_subject;
 use crate::verify::claim::Proof;
 use crate::verify::prove;
-use crate::verify::target::folder_subject;
 
 /// What became of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! The certificate as served: the one that was issued, chained, valid, for every promised name.
 
-use pgseal_pki::{Certificate, Fingerprint, LibpqRules, Purpose, libpq_matches, verify_chain};
+use pgseal_pki::{Certificate, LibpqRules, Purpose, libpq_matches, verify_chain};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
@@ -39,9 +39,9 @@ pub(super) fn claims(
 
 fn as_issued(subject: &Subject, leaf: &Certificate, other: Option<&Certificate>, proof: &mut Proof) {
     let name = ClaimName::CertificateAsIssued;
-    let served = format!("sha256 {}", short(leaf.fingerprint()));
+    let served = format!("sha256 {}", leaf.fingerprint());
     if let Some(other) = other {
-        let evidence = format!("{served} and {}", short(other.fingerprint()));
+        let evidence = format!("{served} and {}", other.fingerprint());
         proof.add(Claim::fails(name, evidence, "its addresses serve different certificates"));
         return;
     }
@@ -50,20 +50,11 @@ fn as_issued(subject: &Subject, leaf: &Certificate, other: Option<&Certificate>,
             proof.add(Claim::holds(name, format!("{served} = the certificate issued to it")));
         }
         Issued::This(expected) => {
-            let reason = format!("the certificate issued to it is {}", short(*expected));
+            let reason = format!("the certificate issued to it is {expected}");
             proof.add(Claim::fails(name, format!("{served} is served"), reason));
         }
         Issued::Unreadable(why) => proof.add(Claim::cannot_tell(name, why.clone())),
         Issued::ByOthers => proof.leave_out(name, "pgseal did not issue this server's certificate"),
-    }
-}
-
-/// The first and last two bytes are enough to compare by eye.
-fn short(fingerprint: Fingerprint) -> String {
-    let text = fingerprint.to_string();
-    match (text.get(..5), text.get(text.len().saturating_sub(5)..)) {
-        (Some(first), Some(last)) => format!("{first}:…:{last}"),
-        _ => text,
     }
 }
 

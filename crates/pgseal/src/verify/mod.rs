@@ -10,7 +10,6 @@ mod plaintext;
 mod prove;
 pub(crate) mod session;
 pub(crate) mod subject;
-pub(crate) mod target;
 mod tls;
 
 pub(crate) use prove::prove;

@@ -1,8 +1,8 @@
 //! What four of libpq's sslmodes do here: disable is refused, the others connect.
 
 use pgseal_wire::message::{Replication, SqlState};
-use pgseal_wire::tls::{Check, TlsWish};
-use pgseal_wire::{ChannelBinding, Encryption, FirstAnswer, Roots, Session, SslMode, SslNegotiation, open};
+use pgseal_wire::tls::Check;
+use pgseal_wire::{ChannelBinding, FirstAnswer, Roots, Session, SslMode, open};
 
 use super::claim::{Claim, ClaimName, Proof};
 use super::plaintext::{Met, attempt};
@@ -55,8 +55,7 @@ async fn connects(
         (SslMode::VerifyCa, Ok(roots)) => Check::Chain(Roots::clone(roots)),
         (_, Ok(roots)) => Check::ChainAndName(Roots::clone(roots)),
     };
-    let wish = TlsWish::new(check, subject.host.clone());
-    let encryption = Encryption::Tls { wish, negotiation: SslNegotiation::Postgres };
+    let encryption = subject.tls(check);
     let channel = match open(&subject.route(*address), encryption).await {
         Ok(channel) => channel,
         Err(error) => return Claim::fails(name, "refused", error.to_string()),

@@ -12,7 +12,7 @@ use crate::failure::Result;
 pub(crate) async fn prove(subject: &Subject, now: OffsetDateTime) -> Result<Proof> {
     let mut proof = Proof::default();
     let seen = tls::look(subject).await?;
-    tls::claims(&seen, &mut proof);
+    tls::claims(&seen, subject.negotiation, &mut proof);
     let trusted = certificate::claims(subject, &seen, now, &mut proof);
     plaintext::claims(subject, &mut proof).await;
     let session = session::login(subject, trusted).await;

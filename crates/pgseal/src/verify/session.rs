@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use pgseal_wire::tls::{Check, TlsWish};
-use pgseal_wire::{ChannelBinding, Credentials, Encryption, LoginError, Session, SslNegotiation, open};
+use pgseal_wire::tls::Check;
+use pgseal_wire::{ChannelBinding, Credentials, LoginError, Session, open};
 
 use super::claim::{Claim, ClaimName, Proof};
 use super::subject::{APPLICATION, Subject, Trusted};
@@ -63,8 +63,7 @@ pub(crate) async fn log_in_at(
     check: Check,
     channel_binding: ChannelBinding,
 ) -> Result<Session, NoSession> {
-    let wish = TlsWish::new(check, subject.host.clone());
-    let encryption = Encryption::Tls { wish, negotiation: SslNegotiation::Postgres };
+    let encryption = subject.tls(check);
     let opened = open(&subject.route(address), encryption).await;
     let channel = opened.map_err(|error| NoSession::Failed(error.to_string()))?;
     Ok(channel.login(&credentials(subject, channel_binding)).await?)

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use pgseal_pki::{Certificate, Fingerprint};
 use pgseal_wire::message::{Replication, StartupParameters};
-use pgseal_wire::{Roots, Route};
+use pgseal_wire::{Encryption, Roots, Route, SslNegotiation};
+
+use pgseal_wire::tls::{Check, TlsWish};
 
 use crate::privilege::secret::Secret;
 
@@ -28,6 +30,8 @@ pub(crate) struct Subject {
     pub(crate) roots: Result<Roots, String>,
     /// The certificate that pgseal issued to it, where it did.
     pub(crate) issued: Issued,
+    /// How TLS begins (libpq's sslnegotiation).
+    pub(crate) negotiation: SslNegotiation,
     pub(crate) username: String,
     pub(crate) dbname: String,
     pub(crate) password: Option<Secret>,
@@ -47,6 +51,11 @@ pub(crate) enum Issued {
 impl Subject {
     pub(crate) fn route(&self, address: IpAddr) -> Route {
         Route { host: self.host.clone(), hostaddr: Some(address), port: self.port, deadline: DEADLINE }
+    }
+
+    /// TLS to this host, begun as the subject's clients begin it.
+    pub(crate) fn tls(&self, check: Check) -> Encryption {
+        Encryption::Tls { wish: TlsWish::new(check, self.host.clone()), negotiation: self.negotiation }
     }
 
     pub(crate) fn socket(&self, address: IpAddr) -> SocketAddr {

@@ -3,8 +3,8 @@
 
 use std::net::SocketAddr;
 
-use pgseal_wire::tls::{Check, TlsFacts, TlsWish};
-use pgseal_wire::{Encryption, OpenError, SslNegotiation, open};
+use pgseal_wire::tls::{Check, TlsFacts};
+use pgseal_wire::{OpenError, SslNegotiation, open};
 
 use super::claim::{Claim, ClaimName, Proof};
 use super::subject::Subject;
@@ -20,8 +20,7 @@ pub(super) struct Seen {
 pub(super) async fn look(subject: &Subject) -> Result<Vec<Seen>> {
     let mut all = Vec::new();
     for ip in &subject.addresses {
-        let wish = TlsWish::new(Check::None, subject.host.clone());
-        let encryption = Encryption::Tls { wish, negotiation: SslNegotiation::Postgres };
+        let encryption = subject.tls(Check::None);
         let outcome = match open(&subject.route(*ip), encryption).await {
             Ok(channel) => {
                 let facts = channel.tls().cloned();
@@ -44,14 +43,17 @@ pub(super) async fn look(subject: &Subject) -> Result<Vec<Seen>> {
 }
 
 /// The two claims of the handshake itself.
-pub(super) fn claims(seen: &[Seen], proof: &mut Proof) {
+pub(super) fn claims(seen: &[Seen], negotiation: SslNegotiation, proof: &mut Proof) {
     let places: Vec<String> = seen.iter().map(|seen| seen.address.to_string()).collect();
-    let refused: Vec<String> = seen
-        .iter()
-        .filter_map(|seen| Some(format!("{}: {}", seen.address, seen.outcome.as_ref().err()?)))
-        .collect();
+    // An error names its place itself.
+    let refused: Vec<String> =
+        seen.iter().filter_map(|seen| Some(seen.outcome.as_ref().err()?.to_string())).collect();
     if refused.is_empty() {
-        proof.add(Claim::holds(ClaimName::TlsOffered, format!("S to SSLRequest on {}", places.join(", "))));
+        let how = match negotiation {
+            SslNegotiation::Postgres => "S to SSLRequest",
+            SslNegotiation::Direct => "direct TLS",
+        };
+        proof.add(Claim::holds(ClaimName::TlsOffered, format!("{how} on {}", places.join(", "))));
     } else {
         proof.add(Claim::fails(ClaimName::TlsOffered, refused.join("; "), "no TLS connection could be made"));
     }

@@ -13,8 +13,8 @@ use crate::hba::fetch::{compared, fetch, over_sql};
 use crate::hba::loaded::Loaded;
 use crate::hba::source::Source;
 use crate::privilege::user::server_user;
+use crate::target::{connection_subject, folder_subject};
 use crate::verify::administrator::administrator;
-use crate::verify::target::{connection_subject, folder_subject};
 
 /// What a folder's server has on disk, and whether that is what it has loaded. The server need not
 /// run.
