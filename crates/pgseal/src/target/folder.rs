@@ -1,0 +1,37 @@
+//! A folder made by `pgseal up`: everything about its server is in it.
+
+use pgseal_wire::{RootFile, SslNegotiation};
+
+use super::connection::loaded;
+use crate::folder::layout::Folder;
+use crate::folder::settings::Settings;
+use crate::folder::{client_files, issued};
+use crate::privilege::files;
+use crate::verify::subject::{Issued, Subject};
+
+/// The folder's password file has a line a name.
+const LIMIT: u64 = 1 << 20;
+
+/// What is promised of a folder's server.
+pub(crate) fn folder_subject(folder: &Folder, settings: &Settings) -> Subject {
+    let roots = RootFile::read(&folder.client_ca());
+    let issued = match issued::certificate(folder) {
+        Ok(certificate) => Issued::This(certificate.fingerprint()),
+        Err(failure) => Issued::Unreadable(failure.sentence().to_owned()),
+    };
+    let password = files::read(&folder.passfile(), LIMIT)
+        .ok()
+        .and_then(|text| client_files::password_in(&text, settings));
+    Subject {
+        host: settings.host(),
+        port: settings.server.port,
+        addresses: settings.addresses(),
+        names: settings.certificate.names.clone(),
+        roots: loaded(roots),
+        issued,
+        negotiation: SslNegotiation::Postgres,
+        username: settings.server.username.clone(),
+        dbname: settings.server.dbname.clone(),
+        password,
+    }
+}

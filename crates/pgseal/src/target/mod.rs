@@ -1,0 +1,13 @@
+//! What a TARGET word means: a folder made by `pgseal up`, or a connection string with everything
+//! that libpq would read beside it.
+
+mod connection;
+mod environment;
+mod folder;
+mod passfile;
+mod service;
+mod word;
+
+pub(crate) use connection::connection_subject;
+pub(crate) use folder::folder_subject;
+pub(crate) use word::Target;
