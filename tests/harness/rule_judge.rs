@@ -140,9 +140,9 @@ impl RuleJudge {
         self.version
     }
 
-    /// Lays a file out, with what it includes. The path of the main file.
+    /// Lays a file out, with what it includes, beside maps that load. The path of the main file.
     pub(crate) fn lay_out(&self, tree: &Tree) -> PathBuf {
-        tree.lay_out(&self.dir)
+        tree.clone().with(MAPS, "").lay_out(&self.dir)
     }
 
     /// What the server makes of the file that lies there now; an error where it fails over it.
