@@ -186,10 +186,7 @@ fn proved(
         witnessed(gate, rules, witness, origins, text, tried);
     }
     if let Verdict::Path(witness) = &unknown {
-        // What is not known may let a rule before it decide, and that one lets it in as well.
-        let decided = witness.connection().and_then(|who| decide(rules, &who, &world).certain().flatten());
-        let rule = decided.unwrap_or(witness.rule);
-        witnessed(gate, rules, &Witness { rule, ..(**witness).clone() }, origins, text, tried);
+        witnessed(gate, rules, witness, origins, text, tried);
     }
     if let Verdict::NoPath(_) = known {
         tried.no_paths += 1;
@@ -236,8 +233,15 @@ fn witnessed(
             Purpose::Replication => None,
         },
     };
+    // What is not known (a host's name, say) may let a rule before it decide, and that one lets it in as well.
+    let outcomes =
+        witness.connection().map(|who| decide(rules, &who, gate.world()).outcomes).unwrap_or_default();
+    let may_decide = outcomes.iter().filter_map(|outcome| outcome.rule).chain([witness.rule]);
+    let mut may_decide = may_decide.filter_map(|index| rules.get(index));
     match gate.knock(&guest) {
-        Ok(said) if !said.refused_by_hba() && is_answer_of(&said, rules.get(witness.rule), false) => {
+        Ok(said)
+            if !said.refused_by_hba() && may_decide.any(|rule| is_answer_of(&said, Some(rule), false)) =>
+        {
             tried.witnesses += 1;
         }
         other => tried.faults.push(format!("{witness:?}, and {guest:?}: {other:?}\n{text}")),

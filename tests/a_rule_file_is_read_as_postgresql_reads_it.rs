@@ -6,7 +6,7 @@ mod corners;
 use std::fs;
 use std::path::Path;
 
-use pgseal_conf::hba::{Problem, Ruleset};
+use pgseal_conf::hba::{DatabaseMatch, Problem, RoleMatch, Rule, Ruleset};
 
 use crate::harness::{
     AsServer, Dice, MAIN, RuleJudge, RuleRow, RuleScribe, Tls, Tree, as_bytes, record, samples, shapes,
@@ -19,7 +19,9 @@ fn judged_alike(judge: &mut RuleJudge, tree: &Tree) -> Result<Option<bool>, Stri
     let path = judge.lay_out(tree);
     let version = judge.version();
     let ours = Ruleset::load(&as_bytes(&path), &AsServer, judge.judged());
-    if ours.diagnostics.iter().any(|diagnostic| diagnostic.problem == Problem::NotJudged) {
+    if ours.diagnostics.iter().any(|diagnostic| diagnostic.problem == Problem::NotJudged)
+        || ours.rules.iter().any(has_an_expression_that_is_no_text)
+    {
         return Ok(None);
     }
     let rows: Vec<RuleRow> = ours.view().iter().map(|row| RuleRow::ours(row, version)).collect();
@@ -51,6 +53,20 @@ fn judged_alike(judge: &mut RuleJudge, tree: &Tree) -> Result<Option<bool>, Stri
         }
     }
     Ok(Some(taken))
+}
+
+/// The view reads an expression in its database's encoding, where bytes that are no character take others with them; a
+/// reload reads bytes.
+fn has_an_expression_that_is_no_text(rule: &Rule) -> bool {
+    let databases = rule.databases.iter().filter_map(|word| match word {
+        DatabaseMatch::Regex(pattern) => Some(pattern),
+        _ => None,
+    });
+    let roles = rule.roles.iter().filter_map(|word| match word {
+        RoleMatch::Regex(pattern) => Some(pattern),
+        _ => None,
+    });
+    databases.chain(roles).any(|pattern| std::str::from_utf8(pattern.text().as_bytes()).is_err())
 }
 
 fn count<T>(all: &[T]) -> u32 {

@@ -78,8 +78,22 @@ pub(crate) async fn up(folder: &Folder, wish: &Wish) -> Result<Done> {
     let outcome = interruptible(&shield, work).await;
     let undo = undo.borrow_mut().take();
     match (outcome, undo) {
-        (Err(failure), Some(undo)) => Err(undone(failure, folder, undo.run().await)),
+        (Err(failure), Some(undo)) => {
+            // Looked at before what fills it is removed.
+            let failure = with_a_full_disk(failure, folder);
+            Err(undone(failure, folder, undo.run().await))
+        }
         (outcome, _) => outcome,
+    }
+}
+
+/// A server that runs full does not always say so ("could not write init file").
+fn with_a_full_disk(failure: Failure, folder: &Folder) -> Failure {
+    const LITTLE: u64 = 1 << 20;
+    match rustix::fs::statvfs(folder.root()) {
+        Ok(disk) if disk.f_bavail.saturating_mul(disk.f_frsize) < LITTLE => failure
+            .because(format!("the disk is full: less than 1 MiB is left for {}", folder.root().display())),
+        _ => failure,
     }
 }
 
