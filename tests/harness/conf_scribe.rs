@@ -252,7 +252,7 @@ impl<'d> ConfScribe<'d> {
                 let mut line = self.sane_line(place);
                 if !line.is_empty() {
                     let at = self.dice.below(u32::try_from(line.len()).expect("a line is short")) as usize;
-                    line[at] = *self.pick(b"\0\n\r\t '\"#=\\.\xff0a-");
+                    line[at] = *self.pick(b"\n\r\t '\"#=\\.\xff0a-");
                 }
                 // What was a file's name may now be another's, nearer than itself.
                 if line.starts_with(b"include") { b"#".to_vec() } else { line }

@@ -403,7 +403,7 @@ mod tests {
         fn a_line_put_in_comes_out_again(bytes in odd_bytes(), index in 0usize..20) {
             let file = read(&bytes);
             // A line in the middle, where no newline is to be added before it.
-            prop_assume!(index < file.lines().len());
+            let Some(index) = index.checked_rem(file.lines().len()) else { return Ok(()) };
             let with = file.insert_line(index, b"host");
             let again = AuthFile::read(with, PgVersion::V18).unwrap();
             prop_assert_eq!(again.remove_line(index), bytes);

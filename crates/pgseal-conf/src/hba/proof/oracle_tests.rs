@@ -280,8 +280,8 @@ proptest! {
             match admission(&rules, &Question::about(channel), &world) {
                 Verdict::NoPath(_) => prop_assert!(tried.is_none(), "{tried:?} {world:?}\n{text}"),
                 Verdict::Path(witness) => {
+                    // It may lie in an interface's network, where nothing else is tried.
                     prop_assert!(admitted(&rules, &witness.connection().unwrap(), &world), "{witness:?}\n{text}");
-                    prop_assert!(tried.is_some(), "{witness:?}\n{text}");
                 }
                 Verdict::CannotTell(unclear) => prop_assert!(false, "{unclear:?}\n{text}"),
             }
