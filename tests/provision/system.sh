@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs what is missing through the system's own package manager, and nothing when nothing is missing.
 #   tests/provision/system.sh NEED…
-# NEED is one of: server (a PostgreSQL server, any version, and psql), postgresql-15, openssl, python3, jq, pip, npm, ip (of iproute2).
+# NEED is one of: server (a PostgreSQL server, any version, and psql), postgresql-15, openssl, python3, jq, pip, npm, ip (of iproute2),
+# dockerd, docker (its client).
 # No PostgreSQL cluster is created or started by it.
 set -eu
 
@@ -55,6 +56,9 @@ packages() { # manager need
     zypper:npm) echo npm-default ;;
     dnf:ip | yum:ip) echo iproute ;;
     *:ip) echo iproute2 ;;
+    apt-get:dockerd | apt-get:docker) echo docker.io ;;
+    dnf:dockerd | yum:dockerd | dnf:docker | yum:docker) echo moby-engine ;;
+    *:dockerd) echo docker ;;
     *) echo "$2" ;;
     esac
 }
