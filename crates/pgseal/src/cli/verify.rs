@@ -82,7 +82,7 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
 }
 
 /// Other users of the machine can read every process's arguments.
-fn warn_about_password(text: &str) {
+pub(super) fn warn_about_password(text: &str) {
     let given =
         pgseal_conf::conninfo::Conninfo::parse(text).is_ok_and(|asked| asked.get("password").is_some());
     if given {

@@ -1,5 +1,8 @@
-//! Configuration files on this machine's disks, read as the person who runs pgseal.
+//! Configuration files on this machine's disks: whatever the person who runs pgseal may read, and as root
+//! what others could have put there in their name only.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
@@ -9,12 +12,17 @@ use std::path::Path;
 use pgseal_conf::ByteString;
 use pgseal_conf::files::{FileFault, Files, ListedFile};
 
+use super::snapshot::Door;
+use crate::delegate::Delegate;
+use crate::failure::{Failure, Result};
 use crate::privilege::files;
+use crate::privilege::user::SystemUser;
+use crate::privilege::whose::{Led, Whose, follow};
 
 /// Far above any pg_hba.conf: 2 million lines are 100 MB.
 pub(crate) const LIMIT: u64 = 512 << 20;
 
-/// The disk itself.
+/// The disk itself, for what a file of one's own includes.
 pub(crate) struct Disk;
 
 impl Files for Disk {
@@ -25,7 +33,7 @@ impl Files for Disk {
             Ok(_) => {}
             Err(error) => return Err(fault(&error)),
         }
-        files::read_named(path, LIMIT).map(|bytes| bytes.to_vec()).map_err(|error| fault(&error))
+        files::read_plain(path, LIMIT).map(|bytes| bytes.to_vec()).map_err(|error| fault(&error))
     }
 
     fn list(&self, directory: &ByteString) -> Result<Vec<ListedFile>, FileFault> {
@@ -33,12 +41,86 @@ impl Files for Disk {
     }
 }
 
+/// The disk for root. What a file includes is its owner's wish, so once it is another user's everything
+/// is read in that user's name.
+pub(crate) struct RootsDisk {
+    /// Who put the main file there, where that is not root.
+    master: Option<Delegate>,
+    /// Owners of what root's own file includes.
+    owners: BTreeMap<u32, Delegate>,
+}
+
+impl RootsDisk {
+    /// For a main file that these hands have put there.
+    pub(crate) async fn of(path: &Path, whose: &Whose) -> Result<Self> {
+        let master = match whose {
+            Whose::Roots => None,
+            Whose::Users(uid) => Some(Delegate::start(&SystemUser::with_uid(*uid)?).await?),
+            Whose::Anybodys(why) => return Err(anybodys(path, why)),
+        };
+        Ok(Self { master, owners: BTreeMap::new() })
+    }
+
+    /// The user in whose name the path is read; nobody where root reads it.
+    async fn reader(&mut self, whose: Whose) -> Result<Option<&mut Delegate>, FileFault> {
+        if self.master.is_some() {
+            return Ok(self.master.as_mut());
+        }
+        match whose {
+            Whose::Roots => Ok(None),
+            Whose::Anybodys(why) => {
+                Err(FileFault::Other(format!("as root it is not read, since the path {why}")))
+            }
+            Whose::Users(uid) => Ok(Some(match self.owners.entry(uid) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(place) => {
+                    let started = async { Delegate::start(&SystemUser::with_uid(uid)?).await }.await;
+                    place.insert(started.map_err(|why| FileFault::Other(why.sentence().to_owned()))?)
+                }
+            })),
+        }
+    }
+}
+
+impl Door for RootsDisk {
+    async fn read(&mut self, path: &ByteString) -> Result<Vec<u8>, FileFault> {
+        let Led { path, whose, is_folder } = follow(as_path(path)).map_err(|error| fault(&error))?;
+        if is_folder {
+            return Err(FileFault::IsDirectory);
+        }
+        let real = as_bytes(&path);
+        match self.reader(whose).await? {
+            Some(owner) => Door::read(owner, &real).await,
+            None => Disk.read(&real),
+        }
+    }
+
+    async fn list(&mut self, folder: &ByteString) -> Result<Vec<ListedFile>, FileFault> {
+        let Led { path, whose, .. } = follow(as_path(folder)).map_err(|error| fault(&error))?;
+        let real = as_bytes(&path);
+        match self.reader(whose).await? {
+            Some(owner) => Door::list(owner, &real).await,
+            None => Disk.list(&real),
+        }
+    }
+}
+
+/// Why root keeps away from a path that more users than one may write.
+pub(crate) fn anybodys(path: &Path, why: &str) -> Failure {
+    Failure::new(format!("as root {} is not used, since the path {why}", path.display()))
+        .hint("let root own the file and its folders alone, or run pgseal as an ordinary user")
+}
+
 pub(crate) fn as_path(path: &ByteString) -> &Path {
     Path::new(OsStr::from_bytes(path.as_bytes()))
 }
 
+pub(crate) fn as_bytes(path: &Path) -> ByteString {
+    path.as_os_str().as_bytes().into()
+}
+
 /// The names in a folder, links followed to see which are folders.
-pub(crate) fn listed(folder: &Path) -> io::Result<Vec<ListedFile>> {
+fn listed(folder: &Path) -> io::Result<Vec<ListedFile>> {
     let names = files::names(folder)?;
     Ok(names.into_iter().map(|(name, is_directory)| ListedFile { name: name.into(), is_directory }).collect())
 }

@@ -11,7 +11,7 @@ use crate::delegate::message::{Reply, Request};
 use crate::sql::{bytes_of, rows_of};
 
 /// As much of one file as comes through, in bytes: 100,000 lines and more.
-const LIMIT: u64 = 8 << 20;
+pub(crate) const LIMIT: u64 = 8 << 20;
 
 impl Door for Delegate {
     async fn read(&mut self, path: &ByteString) -> Result<Vec<u8>, FileFault> {

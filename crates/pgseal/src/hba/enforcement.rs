@@ -36,6 +36,10 @@ impl Exception {
         if user.is_empty() || user.contains(['"', '\n', '\r', '\0']) {
             return Err(bad("names no user that a line can hold"));
         }
+        if user.starts_with('/') {
+            // hba.c, regcomp_auth_token (16+): quotes do not take that meaning away.
+            return Err(bad("names a user that a line can hold as a regular expression only"));
+        }
         let (address, length) =
             range.split_once('/').map_or((range, None), |(ip, length)| (ip, Some(length)));
         let address: IpAddr = address.parse().map_err(|_| bad("has no IP address behind the @"))?;

@@ -12,18 +12,15 @@ const COLUMNS: usize = 110;
 
 /// Two lines for a screen: the text, and carets under the place.
 pub(crate) fn lines(line: Line<'_>, place: Range<usize>) -> Vec<String> {
-    let (text, marked) = mask::line(line, place);
+    let mut shown: Vec<mask::Shown> = Vec::new();
+    mask::line(line, window(line, &place), |one| shown.push(one));
     let number = line.number().to_string();
     let margin = " ".repeat(number.len());
-    // A mark far to the right moves the window.
-    let from = marked.start.saturating_sub(COLUMNS / 2);
-    let from = if marked.start < COLUMNS { 0 } else { from };
-    let shown: Vec<char> = text.chars().skip(from).take(COLUMNS).collect();
     let (mut above, mut below) = (String::new(), String::new());
-    for (at, c) in shown.iter().enumerate().map(|(at, c)| (at + from, c)) {
+    for (at, c) in shown.into_iter().take(COLUMNS) {
         // A tab is as wide above as below; what is escaped is wider than one column.
-        let drawn = if *c == '\t' { " ".to_owned() } else { for_terminal(&c.to_string()) };
-        let mark = if marked.contains(&at) { "^" } else { " " };
+        let drawn = if c == '\t' { " ".to_owned() } else { for_terminal(&c.to_string()) };
+        let mark = if place.contains(&at) { "^" } else { " " };
         below.push_str(&mark.repeat(drawn.chars().count()));
         above.push_str(&drawn);
     }
@@ -32,4 +29,18 @@ pub(crate) fn lines(line: Line<'_>, place: Range<usize>) -> Vec<String> {
         lines.push(format!("    {margin} | {}", below.trim_end()));
     }
     lines
+}
+
+/// The bytes that may be shown: a line can be as long as its file. A mark far to the right moves them.
+fn window(line: Line<'_>, place: &Range<usize>) -> Range<usize> {
+    let source = line.source();
+    let far = place.start > source.start + COLUMNS;
+    let mut start = if far { place.start - COLUMNS / 2 } else { source.start };
+    // Not from within a character.
+    let within = |at: usize| line.raw().get(at - source.start).is_some_and(|byte| byte & 0xc0 == 0x80);
+    while start < place.start && within(start) {
+        start += 1;
+    }
+    // A character has at most four bytes.
+    start..(start + 4 * COLUMNS).min(source.end)
 }

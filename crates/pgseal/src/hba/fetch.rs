@@ -8,6 +8,7 @@ use pgseal_wire::Session;
 
 use super::doors::SqlDoor;
 use super::loaded::Loaded;
+use super::roles::roles;
 use super::snapshot::{Door, Snapshot};
 use super::source::Source;
 use crate::sql::text_of;
@@ -21,7 +22,8 @@ pub(crate) async fn over_sql(session: &Session) -> Result<Source, String> {
         PgVersion::from_version_num(number.parse().unwrap_or(0)).map_err(|error| error.to_string())?;
     let path = ByteString::from(path);
     let source = fetch(&mut SqlDoor(session), &path, version).await?;
-    Ok(source.said_to_be(compared(session, &path).await))
+    let loaded = compared(session, &path).await;
+    Ok(source.said_to_be(loaded).with_roles(roles(session).await.ok()))
 }
 
 /// Everything that reading the file asks for, and why the file itself could not be read.

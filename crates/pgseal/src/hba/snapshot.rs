@@ -10,6 +10,8 @@ use pgseal_conf::files::{FileFault, Files, ListedFile};
 
 /// More files than any real configuration includes.
 const MOST_FILES: usize = 1000;
+/// More than any real configuration adds up to.
+const MOST_BYTES: usize = 128 << 20;
 
 /// A door to a server's files.
 pub(crate) trait Door {
@@ -23,6 +25,7 @@ pub(crate) struct Snapshot {
     read: BTreeMap<ByteString, Result<Vec<u8>, FileFault>>,
     listed: BTreeMap<ByteString, Result<Vec<ListedFile>, FileFault>>,
     wanted: RefCell<BTreeSet<(Kind, ByteString)>>,
+    bytes: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,28 +41,48 @@ impl Snapshot {
         loop {
             let answer = ask(&snapshot);
             let wanted = snapshot.wanted.take();
-            if wanted.is_empty() || snapshot.read.len() + snapshot.listed.len() > MOST_FILES {
+            if wanted.is_empty() {
                 return (answer, snapshot);
             }
             for (kind, path) in wanted {
-                match kind {
-                    Kind::File => {
-                        let bytes = door.read(&path).await;
-                        snapshot.read.insert(path, bytes);
-                    }
-                    Kind::Folder => {
-                        let names = door.list(&path).await;
-                        snapshot.listed.insert(path, names);
-                    }
-                }
+                snapshot.fetch(door, kind, path).await;
             }
         }
     }
 
+    async fn fetch(&mut self, door: &mut impl Door, kind: Kind, path: ByteString) {
+        let full = self.is_full();
+        match kind {
+            Kind::File => {
+                let bytes = if full { Err(too_much()) } else { door.read(&path).await };
+                self.bytes += bytes.as_ref().map_or(0, Vec::len);
+                self.read.insert(path, bytes);
+            }
+            Kind::Folder => {
+                let names = if full { Err(too_much()) } else { door.list(&path).await };
+                self.listed.insert(path, names);
+            }
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.read.len() + self.listed.len() >= MOST_FILES || self.bytes >= MOST_BYTES
+    }
+
+    /// It is asked for, and until it is here it counts as missing. Once there is too much it never
+    /// comes, and an optional file must not count as missing for that.
     fn want<T>(&self, kind: Kind, path: &ByteString) -> Result<T, FileFault> {
+        if self.is_full() {
+            return Err(too_much());
+        }
         self.wanted.borrow_mut().insert((kind, path.clone()));
         Err(FileFault::NotFound)
     }
+}
+
+fn too_much() -> FileFault {
+    let megabytes = MOST_BYTES >> 20;
+    FileFault::Other(format!("given up: more than {MOST_FILES} files, or {megabytes} MiB, are included"))
 }
 
 impl Files for Snapshot {

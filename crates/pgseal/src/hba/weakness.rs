@@ -8,7 +8,7 @@ use serde::Serialize;
 use time::Date;
 
 use super::enforcement;
-use super::judged::spelled;
+use super::judged::{Reading, majors, spelled};
 use super::source::Source;
 use crate::report::escape::for_terminal;
 use crate::report::screen::{Mark, Screen};
@@ -34,25 +34,32 @@ pub(crate) struct Weakness {
 const CHANNELS: [Channel; 4] = [Channel::Local, Channel::Plain, Channel::Tls, Channel::Gss];
 
 /// Weaknesses of the files that load, each once with its versions.
-pub(crate) fn weaknesses(rulesets: &[Ruleset], world: &World) -> Vec<Weakness> {
+pub(crate) fn weaknesses(readings: &[Reading], world: &World) -> Vec<Weakness> {
     let mut all: Vec<Weakness> = Vec::new();
-    for ruleset in rulesets.iter().filter(|ruleset| ruleset.loads()) {
-        let version = ruleset.server.version.major();
-        for found in of(ruleset, world) {
-            match all.iter_mut().find(|known| Weakness { versions: Vec::new(), ..(*known).clone() } == found)
-            {
-                Some(known) => known.versions.push(version),
-                None => all.push(Weakness { versions: vec![version], ..found }),
-            }
-        }
+    for Reading { versions, ruleset } in readings.iter().filter(|reading| reading.ruleset.loads()) {
+        let versions = majors(versions);
+        all.extend(
+            of(ruleset, world).into_iter().map(|found| Weakness { versions: versions.clone(), ..found }),
+        );
     }
     all.sort_by_key(|weakness| weakness.line);
-    all
+    let mut merged: Vec<Weakness> = Vec::new();
+    for weakness in all {
+        let same_line = merged.iter_mut().rev().take_while(|known| known.line == weakness.line);
+        match same_line.into_iter().find(|known| known.is_as(&weakness)) {
+            Some(known) => known.versions.extend(weakness.versions),
+            None => merged.push(weakness),
+        }
+    }
+    for weakness in &mut merged {
+        weakness.versions.sort_unstable();
+    }
+    merged
 }
 
 /// Exceptions that `hba enforce` put there and whose day has passed.
 pub(crate) fn expired_exceptions(source: &Source, versions: &[PgVersion], today: Date) -> Vec<Weakness> {
-    let majors: Vec<u16> = versions.iter().map(|version| version.major()).collect();
+    let majors = majors(versions);
     let weakness = |(line, who): (u32, String)| Weakness {
         name: "exception-expired",
         file: source.path.to_string(),
@@ -76,8 +83,8 @@ fn of(ruleset: &Ruleset, world: &World) -> Vec<Weakness> {
 
 fn of_rule(index: usize, ruleset: &Ruleset, reaches: &[(Channel, Vec<Reach>)]) -> Option<Weakness> {
     let rule = ruleset.rules.get(index)?;
-    let states = || reaches.iter().filter_map(|(channel, all)| Some((*channel, all.get(index)?)));
-    let line_of = |index: &usize| ruleset.rules.get(*index).map(|rule| rule.line);
+    let states: Vec<(Channel, &Reach)> =
+        reaches.iter().filter_map(|(channel, all)| Some((*channel, all.get(index)?))).collect();
     let bare = Weakness {
         name: "dead-line",
         file: ruleset.path(rule.file).map(ToString::to_string).unwrap_or_default(),
@@ -88,44 +95,52 @@ fn of_rule(index: usize, ruleset: &Ruleset, reaches: &[(Channel, Vec<Reach>)]) -
         example: None,
         versions: Vec::new(),
     };
-    if states().all(|(_, state)| matches!(state, Reach::Dead { .. } | Reach::NotMet)) {
-        let mut by: Vec<u32> = states()
-            .filter_map(|(_, state)| if let Reach::Dead { by } = state { Some(by) } else { None })
-            .flatten()
-            .filter_map(line_of)
-            .collect();
-        by.sort_unstable();
-        by.dedup();
-        return Some(Weakness { shadowed_by: by, ..bare });
+    if states.iter().all(|(_, state)| matches!(state, Reach::Dead { .. } | Reach::NotMet)) {
+        return Some(Weakness { shadowed_by: shadows(&states, ruleset), ..bare });
     }
-    let mut through = Vec::new();
-    let mut from = Vec::new();
-    let mut example = None;
+    reached(rule.method, &states, bare)
+}
+
+/// The lines before a dead one that take what it fits.
+fn shadows(states: &[(Channel, &Reach)], ruleset: &Ruleset) -> Vec<u32> {
+    let by =
+        states.iter().filter_map(|(_, state)| if let Reach::Dead { by } = state { Some(by) } else { None });
+    let mut lines: Vec<u32> =
+        by.flatten().filter_map(|index| ruleset.rules.get(*index)).map(|rule| rule.line).collect();
+    lines.sort_unstable();
+    lines.dedup();
+    lines
+}
+
+/// As many stretches of addresses as are named.
+const STRETCHES: usize = 4;
+
+/// Over which channels a weak method is reached, from where, and by whom for one.
+fn reached(method: Method, states: &[(Channel, &Reach)], bare: Weakness) -> Option<Weakness> {
+    let mut weakness = bare;
     let mut name = None;
-    for (channel, state) in states() {
+    let mut more = false;
+    for (channel, state) in states {
         let Reach::Alive { witness, from: spans, complete } = state else { continue };
-        let Some(weak) = weak(rule.method, channel) else { continue };
+        let Some(weak) = weak(method, *channel) else { continue };
         name = Some(weak);
-        through.push(channel.to_string());
-        let shown = spans.iter().take(4).map(|span| format!("{}-{}", span.first, span.last));
-        for span in shown.filter(|_| channel != Channel::Local) {
-            if !from.contains(&span) {
-                from.push(span);
+        weakness.through.push(channel.to_string());
+        if *channel != Channel::Local {
+            for span in spans.iter().take(STRETCHES).map(|span| format!("{}-{}", span.first, span.last)) {
+                if !weakness.from.contains(&span) {
+                    weakness.from.push(span);
+                }
             }
+            more |= spans.len() > STRETCHES || !complete;
         }
-        if (spans.len() > 4 || !complete)
-            && channel != Channel::Local
-            && !from.iter().any(|span| span == "more")
-        {
-            from.push("more".to_owned());
-        }
-        let purpose = witness
-            .database
-            .as_ref()
-            .map_or_else(|| "replication".to_owned(), |name| format!("database {name}"));
-        example.get_or_insert(format!("user {}, {purpose}", witness.user));
+        let database = witness.database.as_ref().map(|name| format!("database {name}"));
+        let purpose = database.unwrap_or_else(|| "replication".to_owned());
+        weakness.example.get_or_insert_with(|| format!("user {}, {purpose}", witness.user));
     }
-    name.map(|name| Weakness { name, through, from, example, ..bare })
+    if more {
+        weakness.from.push("more".to_owned());
+    }
+    name.map(|name| Weakness { name, ..weakness })
 }
 
 /// What is weak about a method over a channel.
@@ -140,7 +155,14 @@ const fn weak(method: Method, channel: Channel) -> Option<&'static str> {
 }
 
 impl Weakness {
-    pub(crate) fn line(&self, judged: usize, screen: Screen) -> String {
+    /// The same, of whatever versions.
+    fn is_as(&self, other: &Self) -> bool {
+        let bare = |one: &Self| Self { versions: Vec::new(), ..one.clone() };
+        self.line == other.line && self.name == other.name && bare(self) == bare(other)
+    }
+
+    /// For a screen about the file `main`.
+    pub(crate) fn line(&self, main: &str, judged: usize, screen: Screen) -> String {
         let versions: Vec<_> =
             self.versions.iter().filter_map(|major| major.to_string().parse().ok()).collect();
         let what = match self.name {
@@ -167,6 +189,7 @@ impl Weakness {
             format!(" (PostgreSQL {})", spelled(&versions))
         };
         let text = format!("{what}{example}{versions}");
-        screen.line(Mark::Mind, &format!("line {}", self.line), &for_terminal(&text))
+        let place = if self.file == main { String::new() } else { format!("{} ", self.file) };
+        screen.line(Mark::Mind, &for_terminal(&format!("{place}line {}", self.line)), &for_terminal(&text))
     }
 }

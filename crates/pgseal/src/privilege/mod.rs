@@ -8,3 +8,4 @@ pub(crate) mod files;
 pub(crate) mod secret;
 pub(crate) mod trusted;
 pub(crate) mod user;
+pub(crate) mod whose;

@@ -1,15 +1,14 @@
 //! Is there any other way in? The server's own pg_hba.conf, read over the session, and proved for every
 //! user, database and address: what the attempts on the wire cannot try one by one.
 
+use pgseal_conf::hba::Ruleset;
 use pgseal_conf::hba::proof::{NoPath, Verdict, plaintext_path};
-use pgseal_conf::hba::{Ruleset, World};
 use pgseal_wire::Session;
 
 use super::claim::{Claim, ClaimName};
 use super::session::NoSession;
 use crate::hba::fetch::over_sql;
 use crate::hba::loaded::Loaded;
-use crate::hba::roles::roles;
 
 pub(super) async fn claim(session: &Result<Session, NoSession>) -> Claim {
     let name = ClaimName::NoPlaintextPath;
@@ -32,8 +31,7 @@ pub(super) async fn claim(session: &Result<Session, NoSession>) -> Claim {
         let why = "it was changed since the server's last reload, so older rules decide";
         return Claim::cannot_tell(name, format!("{}: {why}", source.path));
     }
-    let world = World { roles: roles(session).await.ok(), interfaces: None };
-    judged(name, &ruleset, &plaintext_path(&ruleset.rules, &world))
+    judged(name, &ruleset, &plaintext_path(&ruleset.rules, &source.world()))
 }
 
 fn judged(name: ClaimName, ruleset: &Ruleset, verdict: &Verdict) -> Claim {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 use pgseal_conf::PgVersion;
-use pgseal_conf::hba::{Diagnostic, Ruleset, Severity, World};
+use pgseal_conf::hba::{Diagnostic, Ruleset, Severity};
 use serde::Serialize;
 use time::OffsetDateTime;
 
@@ -14,7 +14,8 @@ use super::FileOptions;
 use super::source::read;
 use crate::failure::{Ending, Result};
 use crate::hba::excerpt;
-use crate::hba::judged::{spelled, versions};
+use crate::hba::judged::{Reading, majors, readings, spelled, versions, versions_of};
+use crate::hba::loading::{self, shortened};
 use crate::hba::source::Source;
 use crate::hba::weakness::{Weakness, expired_exceptions, weaknesses};
 use crate::report::escape::for_terminal;
@@ -73,23 +74,20 @@ struct Seen<'a> {
 pub(crate) async fn run(options: Options) -> Result<Outcome> {
     let source = read(&options.file.file).await?;
     let wanted = versions(options.file.pg_version.as_deref(), source.version)?;
-    let rulesets: Vec<Ruleset> = wanted.iter().map(|version| source.ruleset(*version)).collect();
-    let loads = rulesets.iter().all(Ruleset::loads);
+    let readings = readings(&source, &wanted);
+    let loads = readings.iter().all(|reading| reading.ruleset.loads());
     let mut weak = expired_exceptions(&source, &wanted, OffsetDateTime::now_utc().date());
-    weak.extend(weaknesses(&rulesets, &World::default()));
-    let seen = gather(&rulesets);
+    weak.extend(weaknesses(&readings, &source.world()));
+    let seen = gather(&readings);
     let ending = if loads { Ending::Well } else { Ending::NotProved };
     let text = match options.format {
-        Format::Human => human(&source, &rulesets, &seen, &weak, Screen::of_stdout()),
+        Format::Human => human(&source, &wanted, &readings, &seen, &weak, Screen::of_stdout()),
         Format::Json => json::text(&Row {
             schema_version: SCHEMA_VERSION,
             file: source.path.to_string(),
             loads,
             loaded: source.loaded.as_ref().map(ToString::to_string),
-            versions: rulesets
-                .iter()
-                .map(|set| VersionRow { version: set.server.version.major(), loads: set.loads() })
-                .collect(),
+            versions: wanted.iter().map(|version| version_row(*version, &readings)).collect(),
             diagnostics: seen.iter().map(row).collect(),
             weaknesses: &weak,
         })?,
@@ -97,10 +95,15 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
     Ok(Outcome { text, ending })
 }
 
+fn version_row(version: PgVersion, readings: &[Reading]) -> VersionRow {
+    let loads = |reading: &Reading| reading.versions.contains(&version) && reading.ruleset.loads();
+    VersionRow { version: version.major(), loads: readings.iter().any(loads) }
+}
+
 /// Every diagnostic once, with the versions that have it, in the order of the lines.
-fn gather(rulesets: &[Ruleset]) -> Vec<Seen<'_>> {
+fn gather(readings: &[Reading]) -> Vec<Seen<'_>> {
     let mut seen: BTreeMap<_, Seen<'_>> = BTreeMap::new();
-    for ruleset in rulesets {
+    for Reading { versions, ruleset } in readings {
         for diagnostic in &ruleset.diagnostics {
             let Diagnostic { severity, problem, file, line, place, message } = diagnostic;
             let path = ruleset.path(*file).cloned();
@@ -109,10 +112,14 @@ fn gather(rulesets: &[Ruleset]) -> Vec<Seen<'_>> {
             seen.entry(key)
                 .or_insert_with(|| Seen { diagnostic, ruleset, versions: Vec::new() })
                 .versions
-                .push(ruleset.server.version);
+                .extend(versions);
         }
     }
-    seen.into_values().collect()
+    let mut seen: Vec<Seen<'_>> = seen.into_values().collect();
+    for one in &mut seen {
+        one.versions.sort_unstable();
+    }
+    seen
 }
 
 fn row(seen: &Seen<'_>) -> DiagnosticRow {
@@ -129,22 +136,21 @@ fn row(seen: &Seen<'_>) -> DiagnosticRow {
         file: seen.ruleset.path(*file).map(ToString::to_string).unwrap_or_default(),
         line: *line,
         column: place.start.saturating_sub(start) + 1,
-        message: message.clone(),
+        message: shortened(message),
         mend: problem.mend(),
-        versions: seen.versions.iter().map(|version| version.major()).collect(),
+        versions: majors(&seen.versions),
     }
 }
 
 fn human(
     source: &Source,
-    rulesets: &[Ruleset],
+    wanted: &[PgVersion],
+    readings: &[Reading],
     seen: &[Seen<'_>],
     weaknesses: &[Weakness],
     screen: Screen,
 ) -> String {
-    let of = |loads: bool| -> Vec<PgVersion> {
-        rulesets.iter().filter(|set| set.loads() == loads).map(|set| set.server.version).collect()
-    };
+    let of = |loads: bool| versions_of(readings.iter().filter(|reading| reading.ruleset.loads() == loads));
     let mut lines = vec![for_terminal(&source.path.to_text())];
     if let Some(loaded) = &source.loaded {
         lines.push(format!("  {}", for_terminal(&loaded.to_string())));
@@ -157,15 +163,26 @@ fn human(
     if !loading.is_empty() {
         lines.push(screen.line(Mark::Holds, "loads", &format!("PostgreSQL {}", spelled(&loading))));
     }
-    for one in seen {
+    for one in seen.iter().take(MOST) {
         lines.push(String::new());
-        lines.extend(diagnostic_lines(one, rulesets.len(), screen));
+        lines.extend(diagnostic_lines(one, wanted.len(), screen));
     }
+    lines.extend(rest(seen.len()));
     if !weaknesses.is_empty() {
+        let main = source.path.to_string();
         lines.push(String::new());
-        lines.extend(weaknesses.iter().map(|weakness| weakness.line(rulesets.len(), screen)));
+        lines.extend(weaknesses.iter().take(MOST).map(|weakness| weakness.line(&main, wanted.len(), screen)));
+        lines.extend(rest(weaknesses.len()));
     }
     lines.join("\n")
+}
+
+/// As many of a kind as a person reads.
+const MOST: usize = 200;
+
+/// How many more there are.
+fn rest(count: usize) -> Option<String> {
+    (count > MOST).then(|| format!("  and {} more: --format json has them all", count - MOST))
 }
 
 fn diagnostic_lines(seen: &Seen<'_>, judged: usize, screen: Screen) -> Vec<String> {
@@ -179,13 +196,12 @@ fn diagnostic_lines(seen: &Seen<'_>, judged: usize, screen: Screen) -> Vec<Strin
     } else {
         format!(" (PostgreSQL {})", spelled(&seen.versions))
     };
-    let place_words = match seen.ruleset.path(*file) {
-        _ if *line == 0 => "the file".to_owned(),
-        Some(path) if *file != 0 => for_terminal(&format!("{path} line {line}")),
-        _ => format!("line {line}"),
-    };
-    let mut lines =
-        vec![format!("  {} {place_words}: {}{versions}", screen.mark(mark), for_terminal(message))];
+    let place_words = for_terminal(&loading::place(seen.diagnostic, seen.ruleset));
+    let mut lines = vec![format!(
+        "  {} {place_words}: {}{versions}",
+        screen.mark(mark),
+        for_terminal(&shortened(message))
+    )];
     let text = seen.ruleset.files.get(*file as usize).and_then(|file| file.text.line_numbered(*line));
     if let Some(text) = text {
         lines.extend(excerpt::lines(text, place.clone()));

@@ -10,10 +10,9 @@ use serde::Serialize;
 use super::super::Outcome;
 use super::super::options::Format;
 use super::source::read;
-use crate::failure::{Failure, Result};
-use crate::hba::judged::{spelled, versions};
+use crate::failure::{Ending, Failure, Result};
+use crate::hba::judged::{Reading, majors, readings, spelled, versions};
 use crate::hba::loading::refused;
-use crate::hba::source::Source;
 use crate::report::escape::for_terminal;
 use crate::report::json::{self, SCHEMA_VERSION};
 use crate::report::screen::{Mark, Screen};
@@ -46,6 +45,8 @@ struct Row {
     same: bool,
     complete: bool,
     versions: Vec<VersionRow>,
+    /// Versions that would not load one of the two.
+    do_not_load: Vec<u16>,
 }
 
 #[derive(Debug, Serialize)]
@@ -71,41 +72,78 @@ struct RegionRow {
     new: String,
 }
 
+/// Versions that share a comparison.
+type Groups = Vec<(Vec<PgVersion>, Comparison)>;
+
 pub(crate) async fn run(options: Options) -> Result<Outcome> {
     if options.old == "-" && options.new == "-" {
         return Err(Failure::usage("both files cannot be read from stdin").hint("a path for one of them"));
     }
     let (old, new) = (read(&options.old).await?, read(&options.new).await?);
     let wanted = versions(options.pg_version.as_deref(), old.version.or(new.version))?;
-    let mut groups: Vec<(Vec<PgVersion>, Comparison)> = Vec::new();
-    for version in wanted {
-        let (before, after) = (load(&old, version)?, load(&new, version)?);
-        let comparison = compare(&before, &after, &World::default());
-        match groups.iter_mut().find(|(_, known)| *known == comparison) {
-            Some((versions, _)) => versions.push(version),
-            None => groups.push((vec![version], comparison)),
-        }
+    let (before, after) = (readings(&old, &wanted), readings(&new, &wanted));
+    let groups = compared(&wanted, &before, &after, &new.world());
+    let unread: Vec<PgVersion> = wanted
+        .into_iter()
+        .filter(|version| !groups.iter().any(|(known, _)| known.contains(version)))
+        .collect();
+    if groups.is_empty() {
+        let (source, readings) = if before.iter().any(|reading| !reading.ruleset.loads()) {
+            (&old, before)
+        } else {
+            (&new, after)
+        };
+        let refusing: Vec<Reading> =
+            readings.into_iter().filter(|reading| !reading.ruleset.loads()).collect();
+        return Err(refused(source, &refusing));
     }
-    let row = Row {
-        schema_version: SCHEMA_VERSION,
-        same: groups.iter().all(|(_, comparison)| comparison.regions.is_empty() && comparison.complete),
-        complete: groups.iter().all(|(_, comparison)| comparison.complete),
-        versions: groups.iter().map(|(versions, comparison)| version_row(versions, comparison)).collect(),
+    let ending = if unread.is_empty() { Ending::Well } else { Ending::NotCarriedOut };
+    let text = match options.format {
+        Format::Json => json::text(&row(&groups, &unread))?,
+        Format::Human => human(&groups, &unread, Screen::of_stdout()),
     };
-    Ok(Outcome::well(match options.format {
-        Format::Json => json::text(&row)?,
-        Format::Human => human(&groups, Screen::of_stdout()),
-    }))
+    Ok(Outcome { text, ending })
 }
 
-fn load(source: &Source, version: PgVersion) -> Result<Vec<pgseal_conf::hba::Rule>> {
-    let ruleset = source.ruleset(version);
-    if ruleset.loads() { Ok(ruleset.rules) } else { Err(refused(source, &[(version, ruleset)])) }
+/// One comparison for all versions that read both files alike; none where one of them does not load.
+fn compared(wanted: &[PgVersion], before: &[Reading], after: &[Reading], world: &World) -> Groups {
+    let of = |readings: &[Reading], version| {
+        readings.iter().position(|reading| reading.versions.contains(version) && reading.ruleset.loads())
+    };
+    let mut pairs: Vec<((usize, usize), Vec<PgVersion>)> = Vec::new();
+    for version in wanted {
+        let (Some(old), Some(new)) = (of(before, version), of(after, version)) else { continue };
+        match pairs.iter_mut().find(|(pair, _)| *pair == (old, new)) {
+            Some((_, versions)) => versions.push(*version),
+            None => pairs.push(((old, new), vec![*version])),
+        }
+    }
+    let mut groups: Groups = Vec::new();
+    for ((old, new), versions) in pairs {
+        let (Some(old), Some(new)) = (before.get(old), after.get(new)) else { continue };
+        let comparison = compare(&old.ruleset.rules, &new.ruleset.rules, world);
+        match groups.iter_mut().find(|(_, known)| *known == comparison) {
+            Some((known, _)) => known.extend(versions),
+            None => groups.push((versions, comparison)),
+        }
+    }
+    groups
+}
+
+fn row(groups: &Groups, unread: &[PgVersion]) -> Row {
+    Row {
+        schema_version: SCHEMA_VERSION,
+        same: unread.is_empty()
+            && groups.iter().all(|(_, comparison)| comparison.regions.is_empty() && comparison.complete),
+        complete: unread.is_empty() && groups.iter().all(|(_, comparison)| comparison.complete),
+        versions: groups.iter().map(|(versions, comparison)| version_row(versions, comparison)).collect(),
+        do_not_load: majors(unread),
+    }
 }
 
 fn version_row(versions: &[PgVersion], comparison: &Comparison) -> VersionRow {
     VersionRow {
-        versions: versions.iter().map(|version| version.major()).collect(),
+        versions: majors(versions),
         complete: comparison.complete,
         regions: comparison.regions.iter().map(region_row).collect(),
     }
@@ -149,8 +187,12 @@ fn fate(fate: &Fate) -> String {
     }
 }
 
-fn human(groups: &[(Vec<PgVersion>, Comparison)], screen: Screen) -> String {
+fn human(groups: &Groups, unread: &[PgVersion], screen: Screen) -> String {
     let mut lines = Vec::new();
+    if !unread.is_empty() {
+        let versions = format!("PostgreSQL {} would refuse one of the two files", spelled(unread));
+        lines.push(screen.line(Mark::HoldsNot, "does not load", &versions));
+    }
     for (versions, comparison) in groups {
         lines.push(format!("PostgreSQL {}", spelled(versions)));
         if comparison.regions.is_empty() && comparison.complete {

@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 
 use clap::Args;
-use pgseal_conf::PgVersion;
 use pgseal_conf::hba::{
     Channel, ClientName, Connection, Decision, Method, Outcome as Came, Purpose, Roles, Ruleset, World,
     decide,
@@ -13,10 +12,11 @@ use serde::Serialize;
 use super::super::Outcome;
 use super::super::options::Format;
 use super::FileOptions;
+use super::prove::{DOES_NOT_LOAD, unread_lines};
 use super::source::read;
-use crate::failure::{Failure, Result};
+use crate::failure::{Ending, Failure, Result};
 use crate::hba::excerpt;
-use crate::hba::judged::{spelled, versions};
+use crate::hba::judged::{Findings, Reading, findings, majors, readings, spelled, versions};
 use crate::hba::loading::refused;
 use crate::hba::source::Source;
 use crate::report::escape::for_terminal;
@@ -101,44 +101,23 @@ struct OutcomeRow {
     hinges_on: Vec<String>,
 }
 
-struct Judged {
-    versions: Vec<PgVersion>,
-    ruleset: Ruleset,
-    decision: Decision,
-}
+type Explained = Findings<Decision>;
 
 pub(crate) async fn run(options: Options) -> Result<Outcome> {
+    let who = connection(&options)?;
     let source = read(&options.file.file).await?;
     let wanted = versions(options.file.pg_version.as_deref(), source.version)?;
-    let who = connection(&options)?;
-    let world = world(&options);
-    let mut groups: Vec<Judged> = Vec::new();
-    let mut refusing = Vec::new();
-    for version in wanted {
-        let ruleset = source.ruleset(version);
-        if !ruleset.loads() {
-            refusing.push((version, ruleset));
-            continue;
-        }
-        let decision = decide(&ruleset.rules, &who, &world);
-        match groups
-            .iter_mut()
-            .find(|group| group.decision == decision && group.ruleset.rules == ruleset.rules)
-        {
-            Some(group) => group.versions.push(version),
-            None => groups.push(Judged { versions: vec![version], ruleset, decision }),
-        }
-    }
-    if !refusing.is_empty() {
-        return Err(refused(&source, &refusing));
-    }
-    let Some(newest) = groups.last() else {
-        return Err(Failure::usage("there is no version to judge for"));
+    let world = world(&options, &source);
+    let explained = findings(readings(&source, &wanted), |ruleset| decide(&ruleset.rules, &who, &world));
+    let Some(newest) = explained.found.iter().max_by_key(|(reading, _)| reading.versions.last()) else {
+        return Err(refused(&source, &explained.refusing));
     };
-    Ok(Outcome::well(match options.format {
-        Format::Json => json::text(&row(&source, newest, &groups))?,
-        Format::Human => human(&source, &who, &groups, Screen::of_stdout()),
-    }))
+    let ending = if explained.refusing.is_empty() { Ending::Well } else { Ending::NotCarriedOut };
+    let text = match options.format {
+        Format::Json => json::text(&row(&source, newest, &explained))?,
+        Format::Human => human(&source, &who, &explained, Screen::of_stdout()),
+    };
+    Ok(Outcome { text, ending })
 }
 
 fn connection(options: &Options) -> Result<Connection> {
@@ -164,9 +143,10 @@ fn connection(options: &Options) -> Result<Connection> {
     Ok(Connection { channel, address: options.addr, name, user: options.username.as_str().into(), purpose })
 }
 
-fn world(options: &Options) -> World {
+/// The roles that were said; otherwise those of the live server.
+fn world(options: &Options, source: &Source) -> World {
     if options.roles.is_empty() {
-        return World::default();
+        return source.world();
     }
     let mut roles = Roles::new();
     for role in &options.roles {
@@ -186,20 +166,22 @@ fn place(rule: Option<usize>, ruleset: &Ruleset) -> (Option<String>, Option<u32>
     (file, rule.map(|rule| rule.line))
 }
 
-fn row(source: &Source, newest: &Judged, groups: &[Judged]) -> Row {
-    let version_row = |group: &Judged| {
-        let certain = group.decision.certain();
-        let (file, line) = place(certain.flatten(), &group.ruleset);
-        VersionRow {
-            versions: group.versions.iter().map(|version| version.major()).collect(),
-            decision: certain.map_or("depends", |rule| word(rule, &group.ruleset)),
-            file,
-            line,
-        }
+fn row(source: &Source, newest: &(Reading, Decision), explained: &Explained) -> Row {
+    let decided = |(reading, found): &(Reading, Decision)| {
+        let certain = found.certain();
+        let (file, line) = place(certain.flatten(), &reading.ruleset);
+        let decision = certain.map_or("depends", |rule| word(rule, &reading.ruleset));
+        VersionRow { versions: majors(&reading.versions), decision, file, line }
     };
-    let VersionRow { decision, file, line, .. } = version_row(newest);
-    let ruleset = &newest.ruleset;
-    let passed = newest.decision.passed.iter().filter_map(|(index, why)| {
+    let unread = |reading: &Reading| VersionRow {
+        versions: majors(&reading.versions),
+        decision: DOES_NOT_LOAD,
+        file: None,
+        line: None,
+    };
+    let VersionRow { decision, file, line, .. } = decided(newest);
+    let (Reading { ruleset, .. }, found) = newest;
+    let passed = found.passed.iter().filter_map(|(index, why)| {
         let (file, line) = place(Some(*index), ruleset);
         Some(PassedRow { file: file?, line: line?, reason: why.to_string() })
     });
@@ -218,13 +200,13 @@ fn row(source: &Source, newest: &Judged, groups: &[Judged]) -> Row {
         file,
         line,
         passed: passed.collect(),
-        outcomes: newest.decision.outcomes.iter().map(outcome_row).collect(),
+        outcomes: found.outcomes.iter().map(outcome_row).collect(),
         loaded: source.loaded.as_ref().map(ToString::to_string),
-        versions: groups.iter().map(version_row).collect(),
+        versions: explained.refusing.iter().map(unread).chain(explained.found.iter().map(decided)).collect(),
     }
 }
 
-fn human(source: &Source, who: &Connection, groups: &[Judged], screen: Screen) -> String {
+fn human(source: &Source, who: &Connection, explained: &Explained, screen: Screen) -> String {
     let purpose = match &who.purpose {
         Purpose::Database(name) => format!("database {name}"),
         Purpose::Replication => "physical replication".to_owned(),
@@ -234,54 +216,60 @@ fn human(source: &Source, who: &Connection, groups: &[Judged], screen: Screen) -
     if let Some(loaded) = &source.loaded {
         lines.push(format!("  {}", for_terminal(&loaded.to_string())));
     }
-    for group in groups {
-        if groups.len() > 1 {
-            lines.push(format!("PostgreSQL {}", spelled(&group.versions)));
+    lines.extend(unread_lines(&explained.refusing, screen));
+    let several = explained.found.len() + explained.refusing.len() > 1;
+    for (reading, decision) in &explained.found {
+        if several {
+            lines.push(format!("PostgreSQL {}", spelled(&reading.versions)));
         }
-        lines.extend(walk(group, screen));
+        lines.extend(walk(&reading.ruleset, decision, screen));
     }
     lines.join("\n")
 }
 
 /// The rules in their order: those passed over with the reason, then what decides.
-fn walk(group: &Judged, screen: Screen) -> Vec<String> {
-    let ruleset = &group.ruleset;
-    let show = |index: usize| {
-        let Some(rule) = ruleset.rules.get(index) else { return String::new() };
-        let file = ruleset.files.get(rule.file as usize);
-        let text =
-            file.and_then(|file| file.text.line_numbered(rule.line)).map(|line| excerpt::lines(line, 0..0));
-        text.and_then(|lines| lines.into_iter().next()).unwrap_or_default()
+fn walk(ruleset: &Ruleset, decision: &Decision, screen: Screen) -> Vec<String> {
+    let passed = decision.passed.iter().flat_map(|(index, why)| {
+        [shown(*index, ruleset), format!("        passed over: {}", for_terminal(&why.to_string()))]
+    });
+    let sure = decision.outcomes.len() == 1;
+    let came = decision.outcomes.iter().flat_map(|outcome| outcome_lines(outcome, ruleset, sure, screen));
+    passed.chain(came).collect()
+}
+
+/// A rule's line, of the file where it is not the main one.
+fn shown(index: usize, ruleset: &Ruleset) -> String {
+    let Some(rule) = ruleset.rules.get(index) else { return String::new() };
+    let file = ruleset.files.get(rule.file as usize);
+    let text =
+        file.and_then(|file| file.text.line_numbered(rule.line)).map(|line| excerpt::lines(line, 0..0));
+    let text = text.and_then(|lines| lines.into_iter().next()).unwrap_or_default();
+    match ruleset.path(rule.file).filter(|_| rule.file != 0) {
+        Some(path) => format!("    in {}\n{text}", for_terminal(&path.to_text())),
+        None => text,
+    }
+}
+
+fn outcome_lines(outcome: &Came, ruleset: &Ruleset, sure: bool, screen: Screen) -> Vec<String> {
+    let method = word(outcome.rule, ruleset);
+    let refuses = outcome.rule.is_none() || method == Method::Reject.name();
+    let mark = match (sure && outcome.hinges.is_empty(), refuses) {
+        (false, _) => Mark::CannotTell,
+        (true, true) => Mark::HoldsNot,
+        (true, false) => Mark::Holds,
     };
-    let mut lines = Vec::new();
-    for (index, why) in &group.decision.passed {
-        lines.push(show(*index));
-        lines.push(format!("        passed over: {why}"));
-    }
-    for outcome in &group.decision.outcomes {
-        let certain = outcome.hinges.is_empty() && group.decision.outcomes.len() == 1;
-        let method = word(outcome.rule, ruleset);
-        let refuses = outcome.rule.is_none() || method == Method::Reject.name();
-        let mark = match (certain, refuses) {
-            (false, _) => Mark::CannotTell,
-            (true, true) => Mark::HoldsNot,
-            (true, false) => Mark::Holds,
-        };
-        if let Some(index) = outcome.rule {
-            lines.push(show(index));
-        }
-        let what = match outcome.rule {
-            Some(_) if refuses => "refused by this line".to_owned(),
-            Some(_) => format!("decided by this line: {method}"),
-            None => "no line fits: refused".to_owned(),
-        };
-        let hinges: Vec<String> = outcome.hinges.iter().map(ToString::to_string).collect();
-        let hinges = if hinges.is_empty() {
-            String::new()
-        } else {
-            format!("if: {}", for_terminal(&hinges.join("; ")))
-        };
-        lines.push(screen.line(mark, &what, &hinges));
-    }
-    lines
+    let what = match outcome.rule {
+        Some(_) if refuses => "refused by this line".to_owned(),
+        Some(_) => format!("decided by this line: {method}"),
+        None => "no line fits: refused".to_owned(),
+    };
+    let hinges: Vec<String> = outcome.hinges.iter().map(ToString::to_string).collect();
+    let hinges =
+        if hinges.is_empty() { String::new() } else { format!("if: {}", for_terminal(&hinges.join("; "))) };
+    outcome
+        .rule
+        .map(|index| shown(index, ruleset))
+        .into_iter()
+        .chain([screen.line(mark, &what, &hinges)])
+        .collect()
 }

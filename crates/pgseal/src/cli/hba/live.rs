@@ -11,6 +11,7 @@ use crate::folder::layout::Folder;
 use crate::folder::state;
 use crate::hba::fetch::{compared, fetch, over_sql};
 use crate::hba::loaded::Loaded;
+use crate::hba::roles::roles;
 use crate::hba::source::Source;
 use crate::privilege::user::server_user;
 use crate::target::{connection_subject, folder_subject};
@@ -26,19 +27,17 @@ pub(super) async fn of_folder(folder: &Folder) -> Result<Source> {
     let path: ByteString = folder.data().join("pg_hba.conf").as_os_str().as_bytes().into();
     let runs = control::find(folder, &settings, &mut delegate).await?.is_some();
     let source = fetch(&mut delegate, &path, version).await.map_err(|why| cannot(&why))?;
-    let loaded = if runs {
-        match administrator(&folder_subject(folder, &settings)).await {
-            Ok(session) => {
-                let told = compared(&session, &path).await;
-                session.close().await;
-                told
-            }
-            Err(why) => Loaded::Unknown(why),
+    if !runs {
+        return Ok(source.said_to_be(Loaded::AtNextStart));
+    }
+    Ok(match administrator(&folder_subject(folder, &settings)).await {
+        Ok(session) => {
+            let (loaded, roles) = (compared(&session, &path).await, roles(&session).await.ok());
+            session.close().await;
+            source.said_to_be(loaded).with_roles(roles)
         }
-    } else {
-        Loaded::AtNextStart
-    };
-    Ok(source.said_to_be(loaded))
+        Err(why) => source.said_to_be(Loaded::Unknown(why)),
+    })
 }
 
 /// What a server reads as its hba_file now, over SQL.

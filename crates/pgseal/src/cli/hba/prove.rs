@@ -1,19 +1,18 @@
 //! `pgseal hba prove`.
 
 use clap::Args;
-use pgseal_conf::PgVersion;
+use pgseal_conf::hba::Ruleset;
 use pgseal_conf::hba::proof::{NoPath, Unclear, Verdict, Witness, plaintext_path};
-use pgseal_conf::hba::{Ruleset, World};
 use serde::Serialize;
 
 use super::super::Outcome;
 use super::super::options::Format;
 use super::FileOptions;
 use super::source::read;
-use crate::failure::{Ending, Failure, Result};
+use crate::failure::{Ending, Result};
 use crate::hba::excerpt;
-use crate::hba::judged::{spelled, versions};
-use crate::hba::loading::refused;
+use crate::hba::judged::{Findings, Reading, findings, majors, readings, spelled, versions, versions_of};
+use crate::hba::loading::{first_errors, refused, shortened};
 use crate::hba::source::Source;
 use crate::report::escape::for_terminal;
 use crate::report::json::{self, SCHEMA_VERSION};
@@ -39,7 +38,7 @@ pub(crate) struct Options {
 struct Row {
     schema_version: u32,
     file: String,
-    /// The worst verdict: `path` before `cannot-tell` before `no-path`.
+    /// The worst verdict: `does-not-load` before `path` before `cannot-tell` before `no-path`.
     verdict: &'static str,
     witness: Option<WitnessRow>,
     depends_on: Vec<String>,
@@ -68,46 +67,26 @@ pub(super) struct WitnessRow {
     method: &'static str,
 }
 
-/// A verdict and the versions that share it.
-struct Judged {
-    versions: Vec<PgVersion>,
-    ruleset: Ruleset,
-    verdict: Verdict,
-}
+type Proved = Findings<Verdict>;
 
 pub(crate) async fn run(options: Options) -> Result<Outcome> {
     let source = read(&options.file.file).await?;
     let wanted = versions(options.file.pg_version.as_deref(), source.version)?;
-    let judged = judge(&source, &wanted)?;
-    let Some(worst) = judged.iter().max_by_key(|judged| weight(&judged.verdict)) else {
-        return Err(Failure::usage("there is no version to judge for"));
+    let world = source.world();
+    let proved = findings(readings(&source, &wanted), |ruleset| plaintext_path(&ruleset.rules, &world));
+    let Some(worst) = proved.found.iter().max_by_key(|(_, verdict)| weight(verdict)) else {
+        return Err(refused(&source, &proved.refusing));
     };
-    let ending = if matches!(worst.verdict, Verdict::NoPath(_)) { Ending::Well } else { Ending::NotProved };
+    let ending = match &worst.1 {
+        _ if !proved.refusing.is_empty() => Ending::NotCarriedOut,
+        Verdict::NoPath(_) => Ending::Well,
+        _ => Ending::NotProved,
+    };
     let text = match options.format {
-        Format::Human => human(&source, &judged, Screen::of_stdout()),
-        Format::Json => json::text(&row(&source, worst, &judged))?,
+        Format::Human => human(&source, &proved, Screen::of_stdout()),
+        Format::Json => json::text(&row(&source, worst, &proved))?,
     };
     Ok(Outcome { text, ending })
-}
-
-/// One verdict a group of versions; an error when any of them would not load the file.
-fn judge(source: &Source, wanted: &[PgVersion]) -> Result<Vec<Judged>> {
-    let mut groups: Vec<Judged> = Vec::new();
-    let mut refusing = Vec::new();
-    for version in wanted {
-        let ruleset = source.ruleset(*version);
-        if !ruleset.loads() {
-            refusing.push((*version, ruleset));
-            continue;
-        }
-        let verdict = plaintext_path(&ruleset.rules, &World::default());
-        match groups.iter_mut().find(|group| group.verdict == verdict && group.ruleset.rules == ruleset.rules)
-        {
-            Some(group) => group.versions.push(*version),
-            None => groups.push(Judged { versions: vec![*version], ruleset, verdict }),
-        }
-    }
-    if refusing.is_empty() { Ok(groups) } else { Err(refused(source, &refusing)) }
 }
 
 const fn weight(verdict: &Verdict) -> u8 {
@@ -118,15 +97,28 @@ const fn weight(verdict: &Verdict) -> u8 {
     }
 }
 
-fn row(source: &Source, worst: &Judged, judged: &[Judged]) -> Row {
-    let version_row = |judged: &Judged| VersionRow {
-        versions: judged.versions.iter().map(|version| version.major()).collect(),
-        verdict: judged.verdict.name(),
-        witness: judged.verdict.witness().map(|witness| witness_row(witness, &judged.ruleset)),
-        depends_on: hinges(&judged.verdict),
-        reason: reason(&judged.verdict, &judged.ruleset),
+/// What a version says that would not load the file.
+pub(super) const DOES_NOT_LOAD: &str = "does-not-load";
+
+fn row(source: &Source, worst: &(Reading, Verdict), proved: &Proved) -> Row {
+    let judged = |(reading, verdict): &(Reading, Verdict)| VersionRow {
+        versions: majors(&reading.versions),
+        verdict: verdict.name(),
+        witness: verdict.witness().map(|witness| witness_row(witness, &reading.ruleset)),
+        depends_on: hinges(verdict),
+        reason: reason(verdict, &reading.ruleset),
     };
-    let VersionRow { verdict, witness, depends_on, reason, .. } = version_row(worst);
+    let unread = |reading: &Reading| VersionRow {
+        versions: majors(&reading.versions),
+        verdict: DOES_NOT_LOAD,
+        witness: None,
+        depends_on: Vec::new(),
+        reason: reading.ruleset.errors().next().map(|error| shortened(&error.message)),
+    };
+    let versions: Vec<VersionRow> =
+        proved.refusing.iter().map(unread).chain(proved.found.iter().map(judged)).collect();
+    let VersionRow { verdict, witness, depends_on, reason, .. } =
+        proved.refusing.first().map_or_else(|| judged(worst), unread);
     Row {
         schema_version: SCHEMA_VERSION,
         file: source.path.to_string(),
@@ -135,7 +127,7 @@ fn row(source: &Source, worst: &Judged, judged: &[Judged]) -> Row {
         depends_on,
         reason,
         loaded: source.loaded.as_ref().map(ToString::to_string),
-        versions: judged.iter().map(version_row).collect(),
+        versions,
     }
 }
 
@@ -180,33 +172,45 @@ fn reason(verdict: &Verdict, ruleset: &Ruleset) -> Option<String> {
     })
 }
 
-fn human(source: &Source, judged: &[Judged], screen: Screen) -> String {
+fn human(source: &Source, proved: &Proved, screen: Screen) -> String {
     let mut lines = vec![for_terminal(&source.path.to_text())];
     if let Some(loaded) = &source.loaded {
         lines.push(format!("  {}", for_terminal(&loaded.to_string())));
     }
-    for group in judged {
-        let title = match &group.verdict {
-            Verdict::NoPath(_) => (Mark::Holds, "no plaintext path"),
-            Verdict::Path(_) => (Mark::HoldsNot, "a plaintext path"),
-            Verdict::CannotTell(_) => (Mark::CannotTell, "cannot tell"),
-        };
-        let versions = format!("PostgreSQL {}", spelled(&group.versions));
-        lines.push(screen.line(title.0, title.1, &versions));
-        if let Some(reason) = reason(&group.verdict, &group.ruleset) {
-            lines.push(format!("    {reason}"));
-        }
-        if let Some(witness) = group.verdict.witness() {
-            lines.extend(witness_lines(witness, &group.ruleset));
-        }
-        if let Verdict::CannotTell(unclear) = &group.verdict {
-            lines.extend(hinge_lines(unclear));
-        }
+    lines.extend(unread_lines(&proved.refusing, screen));
+    for (reading, verdict) in &proved.found {
+        lines.extend(verdict_lines(reading, verdict, screen));
     }
-    if judged.iter().any(|group| !matches!(group.verdict, Verdict::NoPath(_))) && source.loaded.is_none() {
+    let open = proved.found.iter().any(|(_, verdict)| !matches!(verdict, Verdict::NoPath(_)));
+    if open && source.loaded.is_none() {
         lines.push(format!("Close it: pgseal hba enforce {}", for_terminal(&source.path.to_text())));
     }
     lines.join("\n")
+}
+
+/// Versions that would not load the file, and the first errors of it.
+pub(super) fn unread_lines(refusing: &[Reading], screen: Screen) -> Vec<String> {
+    let Some(first) = refusing.first() else { return Vec::new() };
+    let versions = format!("PostgreSQL {}", spelled(&versions_of(refusing)));
+    let errors = first_errors(&first.ruleset).into_iter().map(|line| format!("    {}", for_terminal(&line)));
+    std::iter::once(screen.line(Mark::HoldsNot, "does not load", &versions)).chain(errors).collect()
+}
+
+fn verdict_lines(reading: &Reading, verdict: &Verdict, screen: Screen) -> Vec<String> {
+    let (mark, title) = match verdict {
+        Verdict::NoPath(_) => (Mark::Holds, "no plaintext path"),
+        Verdict::Path(_) => (Mark::HoldsNot, "a plaintext path"),
+        Verdict::CannotTell(_) => (Mark::CannotTell, "cannot tell"),
+    };
+    let mut lines = vec![screen.line(mark, title, &format!("PostgreSQL {}", spelled(&reading.versions)))];
+    lines.extend(reason(verdict, &reading.ruleset).map(|reason| format!("    {reason}")));
+    if let Some(witness) = verdict.witness() {
+        lines.extend(witness_lines(witness, &reading.ruleset));
+    }
+    if let Verdict::CannotTell(unclear) = verdict {
+        lines.extend(hinge_lines(unclear));
+    }
+    lines
 }
 
 /// Who gets in, and the line that lets them.

@@ -4,25 +4,32 @@ use std::path::{Path, PathBuf};
 
 use pgseal_conf::conninfo::is_connection_string;
 
+use super::super::verify::warn_about_password;
 use super::live;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::folder::state;
 use crate::hba::source::Source;
 
 /// Reads it. A folder is a pgseal folder; anything that libpq would take for a connection string is
-/// a server.
+/// a server, unless a file of that name is there.
 pub(super) async fn read(word: &str) -> Result<Source> {
     if let Some(folder) = word.strip_prefix("dir:") {
         return live::of_folder(&state::resolve(&PathBuf::from(folder))?).await;
     }
     if let Some(file) = word.strip_prefix("file:") {
-        return Source::from_word(file);
+        return Source::from_word(file).await;
     }
+    let path = Path::new(word);
     if is_connection_string(word) {
+        if path.exists() {
+            return Err(Failure::usage(format!("{word} could be a file or a connection string"))
+                .hint(format!("file:{word}, or another keyword first in the connection string")));
+        }
+        warn_about_password(word);
         return live::of_server(word).await;
     }
-    if Path::new(word).is_dir() {
-        return live::of_folder(&state::resolve(&PathBuf::from(word))?).await;
+    if path.is_dir() {
+        return live::of_folder(&state::resolve(path)?).await;
     }
-    Source::from_word(word)
+    Source::from_word(word).await
 }
