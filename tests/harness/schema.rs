@@ -107,7 +107,9 @@ fn below(value: &Value, limit: &Value) -> bool {
     value.as_i64().zip(limit.as_i64()).is_some_and(|(value, limit)| value < limit)
 }
 
+/// Only an object can lack something.
 fn missing(names: &[Value], value: &Value) -> Option<String> {
+    value.as_object()?;
     let absent: Vec<&str> =
         names.iter().filter_map(Value::as_str).filter(|name| value.get(name).is_none()).collect();
     (!absent.is_empty()).then(|| format!("lacks {}", absent.join(", ")))
