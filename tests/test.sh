@@ -7,9 +7,9 @@ depth=${1:-test}
 [ $# = 0 ] || shift
 # As tests/harness/depth.rs has them.
 case $depth in
-test) servers="15 18" profile=default ;;
-all) servers="14 15 16 17 18" profile=default ;;
-soak) servers="12 13 14 15 16 17 18" profile=soak ;;
+test) servers="15 18" contained="16" profile=default ;;
+all) servers="14 15 16 17 18" contained=$servers profile=default ;;
+soak) servers="12 13 14 15 16 17 18" contained=$servers profile=soak ;;
 *) echo "the depth is test, all or soak, not $depth" >&2 && exit 2 ;;
 esac
 PGSEAL_TEST_DEPTH=$depth
@@ -23,6 +23,21 @@ tests/provision/needs.sh $servers nossl
 tests/provision/system.sh ip
 # What libpq makes of connection strings is asked of libpq.
 tests/provision/psycopg2.sh
+
+# Scenarios with containers have a docker of their own. It is stopped afterwards, unless it ran before.
+if ! tests/provision/docker.sh answers; then
+    trap 'tests/provision/docker.sh down >/dev/null 2>&1 || :' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+fi
+images=
+for version in $contained; do
+    images="$images postgres:$version-alpine postgres:$version"
+done
+# The others do without it.
+# shellcheck disable=SC2086
+tests/provision/docker.sh $images compose-v1 compose-v2 ||
+    echo "the lines above say why scenarios with containers are going to fail" >&2
 
 # First the examples of the documentation: the closing line is to be that of the tests.
 cargo test --workspace --locked --doc

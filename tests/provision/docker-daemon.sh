@@ -1,5 +1,5 @@
 #!/bin/sh
-# Starts and stops the dockerd of the tests' own: tests/provision/docker-daemon.sh DIRECTORY up|down|remove
+# Starts and stops the dockerd of the tests' own: tests/provision/docker-daemon.sh DIRECTORY up|answers|down|remove
 # All of it lies in DIRECTORY (absolute). Its containers have a bridge and addresses of their own; it makes no firewall
 # rules and forwards nothing: what reaches a container is what was published for it, through a proxy on this host.
 set -eu
@@ -105,10 +105,11 @@ ended() { ! pid >/dev/null; }
 
 case $verb in
 up) answers || start ;;
+answers) answers ;;
 down) stop ;;
 remove)
     stop
     as_root rm -rf --one-file-system "$docker"
     ;;
-*) say "up, down or remove, not $verb" && exit 2 ;;
+*) say "up, answers, down or remove, not $verb" && exit 2 ;;
 esac

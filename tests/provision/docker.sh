@@ -1,6 +1,7 @@
 #!/bin/sh
 # A docker of the tests' own, and what they start in it.
 #   tests/provision/docker.sh NAME…     starts it where it does not run, and brings what is missing
+#   tests/provision/docker.sh answers   whether it runs
 #   tests/provision/docker.sh down      stops it, unless a test is using it
 #   tests/provision/docker.sh remove    stops it and removes all that it keeps
 # NAME is an image, postgres:MAJOR or postgres:MAJOR-alpine, or compose-v1 or compose-v2.
@@ -63,7 +64,7 @@ images() { # image…
 
 case ${1:-} in
 "") say "nothing was asked for; the first lines of $0 say what there is" && exit 2 ;;
-down | remove) exec "$here/docker-daemon.sh" "$docker" "$1" ;;
+answers | down | remove) exec "$here/docker-daemon.sh" "$docker" "$1" ;;
 esac
 
 wanted=
