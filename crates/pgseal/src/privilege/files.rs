@@ -6,7 +6,9 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::ffi::OsStringExt as _;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown,
+};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
@@ -26,6 +28,7 @@ pub(crate) enum Kind {
 pub(crate) struct Status {
     pub(crate) kind: Kind,
     pub(crate) uid: u32,
+    pub(crate) gid: u32,
     /// Permission bits, 0..=0o7777.
     pub(crate) mode: u32,
     /// Bytes.
@@ -45,7 +48,13 @@ pub(crate) fn status(path: &Path) -> io::Result<Option<Status>> {
         kind if kind.is_file() => Kind::File,
         _ => Kind::Other,
     };
-    Ok(Some(Status { kind, uid: found.uid(), mode: found.mode() & 0o7777, size: found.size() }))
+    Ok(Some(Status {
+        kind,
+        uid: found.uid(),
+        gid: found.gid(),
+        mode: found.mode() & 0o7777,
+        size: found.size(),
+    }))
 }
 
 /// Reads a regular file of at most `limit` bytes; a link is not followed, a larger file is an error.
@@ -106,7 +115,8 @@ pub(crate) fn create(path: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
     written
 }
 
-/// Puts a whole new file in the place of another by one `rename(2)`, on disk when this returns.
+/// Puts a whole new file in the place of another by one `rename(2)`, on disk when this returns. Owner and
+/// group of what was there are kept; where that is not allowed, nothing is changed.
 pub(crate) fn replace(path: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
     let temporary = beside(path)?;
     // A crash may have left one; it is ours by its name, and nobody else may write this folder.
@@ -115,11 +125,27 @@ pub(crate) fn replace(path: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
         _ => {}
     }
     create(&temporary, mode, bytes)?;
-    let renamed = fs::rename(&temporary, path).and_then(|()| sync_folder_of(path));
+    let renamed = keep_owner(path, &temporary, mode)
+        .and_then(|()| fs::rename(&temporary, path))
+        .and_then(|()| sync_folder_of(path));
     if renamed.is_err() {
         let _ = fs::remove_file(&temporary);
     }
     renamed
+}
+
+/// Gives the new file the owner and group of the old one, if there is a file there.
+fn keep_owner(old: &Path, new: &Path, mode: u32) -> io::Result<()> {
+    let (Some(old), Some(own)) = (status(old)?, status(new)?) else { return Ok(()) };
+    if old.kind != Kind::File || (old.uid, old.gid) == (own.uid, own.gid) {
+        return Ok(());
+    }
+    let changed = |old: u32, own: u32| (old != own).then_some(old);
+    let file = OpenOptions::new().read(true).custom_flags(flags(OFlags::NOFOLLOW)).open(new)?;
+    fchown(&file, changed(old.uid, own.uid), changed(old.gid, own.gid))?;
+    // chown(2) clears what set-user-ID bits there may be; the rest of the mode is said again.
+    file.set_permissions(fs::Permissions::from_mode(mode))?;
+    file.sync_all()
 }
 
 /// Removes a file, on disk when this returns.
