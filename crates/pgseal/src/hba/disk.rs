@@ -41,13 +41,15 @@ impl Files for Disk {
     }
 }
 
-/// The disk for root. What a file includes is its owner's wish, so once it is another user's everything
-/// is read in that user's name.
+/// The disk for root. What a file includes is its owner's wish, so once a file was another user's, all
+/// that follows is read in that user's name.
 pub(crate) struct RootsDisk {
-    /// Who put the main file there, where that is not root.
+    /// Who put the main file there, or what it includes, where that is not root.
     master: Option<Delegate>,
     /// Owners of what root's own file includes.
     owners: BTreeMap<u32, Delegate>,
+    /// Several of them: nobody knows any more whose wish it is.
+    several: bool,
 }
 
 impl RootsDisk {
@@ -58,11 +60,15 @@ impl RootsDisk {
             Whose::Users(uid) => Some(Delegate::start(&SystemUser::with_uid(*uid)?).await?),
             Whose::Anybodys(why) => return Err(anybodys(path, why)),
         };
-        Ok(Self { master, owners: BTreeMap::new() })
+        Ok(Self { master, owners: BTreeMap::new(), several: false })
     }
 
     /// The user in whose name the path is read; nobody where root reads it.
     async fn reader(&mut self, whose: Whose) -> Result<Option<&mut Delegate>, FileFault> {
+        if self.several {
+            let why = "as root it is not read, since files of several users are included";
+            return Err(FileFault::Other(why.to_owned()));
+        }
         if self.master.is_some() {
             return Ok(self.master.as_mut());
         }
@@ -101,6 +107,13 @@ impl Door for RootsDisk {
         match self.reader(whose).await? {
             Some(owner) => Door::list(owner, &real).await,
             None => Disk.list(&real),
+        }
+    }
+
+    fn heard(&mut self) {
+        if self.master.is_none() {
+            self.several = self.owners.len() > 1;
+            self.master = self.owners.pop_first().map(|(_, owner)| owner);
         }
     }
 }

@@ -17,6 +17,8 @@ const MOST_BYTES: usize = 128 << 20;
 pub(crate) trait Door {
     fn read(&mut self, path: &ByteString) -> impl Future<Output = Result<Vec<u8>, FileFault>>;
     fn list(&mut self, folder: &ByteString) -> impl Future<Output = Result<Vec<ListedFile>, FileFault>>;
+    /// From now on what is asked for may be what the files that were read name.
+    fn heard(&mut self) {}
 }
 
 /// What has been fetched, and what was asked for and is not here yet.
@@ -47,6 +49,7 @@ impl Snapshot {
             for (kind, path) in wanted {
                 snapshot.fetch(door, kind, path).await;
             }
+            door.heard();
         }
     }
 
