@@ -25,7 +25,7 @@ pub mod validity;
 pub use authority::{AuthorityError, AuthorityRequest, CertificateAuthority, IssuedCertificate, LeafRequest};
 pub use bundle::{Bundle, BundleError, PrivateKey, read_bundle};
 pub use certificate::{Certificate, CertificateError};
-pub use chain::{ChainFault, ChainRefusal, Purpose, VerifiedChain, verify_chain};
+pub use chain::{ChainFault, ChainRefusal, Purpose, VerifiedChain, order_of, verify_chain};
 pub use fingerprint::Fingerprint;
 pub use key::{KeyError, KeyPem, KeyType};
 pub use names::{LibpqRules, NameRefusal, libpq_matches};

@@ -119,6 +119,20 @@ pub async fn open(route: &Route, encryption: Encryption) -> Result<Channel, Open
     }
 }
 
+/// A plaintext channel on a Unix socket that somebody else opened, as the server's own user, say: peer
+/// authentication looks at who called connect(2) (auth.c, auth_peer). `path` names it in messages, and
+/// `limit` covers everything until the session stands.
+#[cfg(unix)]
+pub fn on_socket(
+    socket: std::os::unix::net::UnixStream,
+    path: std::path::PathBuf,
+    limit: std::time::Duration,
+) -> std::io::Result<Channel> {
+    socket.set_nonblocking(true)?;
+    let socket = Socket::Unix(tokio::net::UnixStream::from_std(socket)?);
+    Ok(Channel::plain(socket, Peer::Unix(path), Deadline::after(limit)))
+}
+
 /// A socket that TLS is about to be asked for on.
 pub(crate) struct Offer {
     pub(crate) socket: Socket,

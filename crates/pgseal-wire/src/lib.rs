@@ -33,6 +33,8 @@ mod stream;
 pub mod tls;
 mod wire_error;
 
+#[cfg(unix)]
+pub use channel::on_socket;
 pub use channel::{AskError, Channel, Encryption, FirstAnswer, InvalidSslNegotiation, SslNegotiation, open};
 pub use connect::{
     Attempt, AttemptOutcome, AttemptStep, ConnectError, ConnectOptions, Connected, InvalidOptions, Reached,

@@ -17,6 +17,8 @@ pub(crate) enum Ending {
     Usage,
     /// 3: could not be carried out: unreachable, not permitted, a bad file.
     NotCarriedOut,
+    /// 4: changed, not verified, rolled back.
+    RolledBack,
     /// 130, 143 or 129: interrupted by SIGINT, SIGTERM or SIGHUP, after everything half-made was removed.
     Interrupted(Signal),
 }
@@ -37,6 +39,7 @@ impl Ending {
             Self::NotProved => 1,
             Self::Usage => 2,
             Self::NotCarriedOut => 3,
+            Self::RolledBack => 4,
             Self::Interrupted(Signal::Interrupt) => 130,
             Self::Interrupted(Signal::Terminate) => 143,
             Self::Interrupted(Signal::Hangup) => 129,
@@ -74,6 +77,11 @@ impl Failure {
         Self { ending: Ending::NotProved, ..Self::new(sentence) }
     }
 
+    /// Changed, not verified, and put back as it was (exit status 4).
+    pub(crate) fn rolled_back(sentence: impl Into<String>) -> Self {
+        Self { ending: Ending::RolledBack, ..Self::new(sentence) }
+    }
+
     pub(crate) fn interrupted(signal: Signal) -> Self {
         let name = match signal {
             Signal::Interrupt => "SIGINT",
@@ -104,6 +112,11 @@ impl Failure {
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// The lines that explain.
+    pub(crate) fn reasons(&self) -> Vec<String> {
+        self.lines.clone()
     }
 
     pub(crate) const fn ending(&self) -> Ending {

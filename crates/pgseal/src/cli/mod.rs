@@ -1,10 +1,15 @@
 //! The command line: one file a verb. Reads words, calls rooms, prints results.
 
+mod ask;
 mod cert;
 mod down;
 mod hba;
 mod options;
+mod secure;
+mod secure_report;
+mod sessions;
 mod status;
+mod undo;
 mod up;
 mod verify;
 
@@ -28,7 +33,7 @@ use crate::report::stderr::say;
   pgseal cert show localhost:5432      the certificate that a server shows
 
 Exit status: 0 all well, 1 something is not proved, 2 wrong usage,
-3 could not be carried out, 130, 143 or 129 interrupted and cleaned up."
+3 could not be carried out, 4 rolled back, 130, 143 or 129 interrupted and cleaned up."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -45,6 +50,16 @@ enum Verb {
     Down(down::Options),
     /// Prove every claim again, against what runs now
     Verify(verify::Options),
+    /// Turn TLS on, and enforce it, on a server that lives: planned, proved, or rolled back
+    Secure(Box<secure::Options>),
+    /// Put back what the last change replaced, byte for byte
+    Undo(undo::Undo),
+    /// Keep a change made with --confirm-within
+    Confirm(undo::Confirm),
+    /// The changes made to a server, with their diffs
+    History(undo::History),
+    /// Who is connected, and how it is encrypted
+    Sessions(sessions::Options),
     /// Certificates
     #[command(subcommand)]
     Cert(cert::Verb),
@@ -62,6 +77,15 @@ pub(crate) struct Outcome {
 impl Outcome {
     pub(crate) const fn well(text: String) -> Self {
         Self { text, ending: Ending::Well }
+    }
+}
+
+/// The watcher of `secure --confirm-within`, which nobody listens to.
+pub(crate) fn watch(word: &str, change: &str) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime.map(|runtime| runtime.block_on(crate::secure::watcher::watch(word, change))) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
     }
 }
 
@@ -86,6 +110,11 @@ async fn carry_out(verb: Verb) -> Result<Outcome> {
         Verb::Status(options) => status::run(options).await,
         Verb::Down(options) => down::run(options).await,
         Verb::Verify(options) => verify::run(options).await,
+        Verb::Secure(options) => secure::run(*options).await,
+        Verb::Undo(options) => undo::undo(options).await,
+        Verb::Confirm(options) => undo::confirm(options).await,
+        Verb::History(options) => undo::history(options).await,
+        Verb::Sessions(options) => sessions::run(options).await,
         Verb::Cert(verb) => cert::run(verb).await,
         Verb::Hba(verb) => hba::run(*verb).await,
     }

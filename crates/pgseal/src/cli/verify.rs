@@ -64,6 +64,10 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
             ));
         }
         Target::Folder(path) => running(&state::resolve(&path)?).await?,
+        Target::Cluster { .. } => {
+            return Err(Failure::usage("verify takes a folder made by pgseal up or a connection string yet")
+                .hint("postgresql://USER@HOST:PORT/DBNAME?sslrootcert=FILE"));
+        }
     };
     let proof = prove(&subject, OffsetDateTime::now_utc()).await?;
     let ending = if proof.complete() { Ending::Well } else { Ending::NotProved };

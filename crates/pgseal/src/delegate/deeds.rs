@@ -2,13 +2,17 @@
 
 use std::fs;
 use std::io::{self, Read, Write as _};
+use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Access, Mode, access};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use rustix::process::{
     DumpableBehavior, Signal, kill_current_process_group, set_dumpable_behavior, setsid, umask,
 };
@@ -44,6 +48,12 @@ pub(crate) fn main() -> ExitCode {
             Ok(None) => return ExitCode::SUCCESS,
             Err(_) => return ExitCode::from(2),
         };
+        if let Request::Connect { path } = &request {
+            if connect(path, &mut output).is_err() {
+                return ExitCode::from(1);
+            }
+            continue;
+        }
         let (reply, bytes) = answer(&request, &payload)
             .unwrap_or_else(|error| (Reply::Failed(error.into()), Zeroizing::default()));
         if send(&mut output, &reply, &bytes).is_err() {
@@ -104,6 +114,7 @@ fn answer(request: &Request, payload: &[u8]) -> Answer {
     match request {
         Request::Reach { folder } => plain(Reply::Reached(reach(folder).map_err(Trouble::from))),
         Request::Read { path, limit } => Ok((Reply::Bytes, files::read(path, *limit)?)),
+        Request::ReadThrough { path, limit } => Ok((Reply::Bytes, files::read_plain(path, *limit)?)),
         Request::Create { path, mode } => plain(done(files::create(path, *mode, payload)?)),
         Request::Replace { path, mode } => plain(done(files::replace(path, *mode, payload)?)),
         Request::List { folder } => plain(Reply::Names(files::names(folder)?)),
@@ -116,10 +127,35 @@ fn answer(request: &Request, payload: &[u8]) -> Answer {
         }
         Request::FindServer { data } => plain(Reply::Server(postmaster::find(data)?)),
         Request::StopServer { data, seconds } => plain(Reply::Stopped(postmaster::stop(data, *seconds)?)),
+        Request::ReloadServer { data } => plain(Reply::Reloaded(postmaster::reload(data)?)),
+        Request::Look { path } => plain(Reply::Seen(files::look(path)?)),
+        Request::MayWrite { path } => plain(done(access(path, Access::WRITE_OK | Access::EXEC_OK)?)),
+        Request::MakeFolder { path, mode } => plain(done(files::make_folder(path, *mode)?)),
+        Request::Remove { path } => plain(done(files::remove(path)?)),
+        Request::RemoveFolder { path } => plain(done(files::remove_folder(path)?)),
+        Request::ReadEnd { path, limit } => Ok((Reply::Bytes, files::read_end(path, *limit)?)),
+        // Answered where it is received: what follows the answer is no frame.
+        Request::Connect { .. } => plain(Reply::Connected),
         Request::WaitUntilLeft { data, seconds } => {
             plain(Reply::AtWork(stragglers::wait_until_left(data, *seconds)?))
         }
     }
+}
+
+/// Opens a Unix socket in this user's name and hands it to the caller: the answer first, then one byte
+/// that carries it (unix(7), SCM_RIGHTS).
+fn connect(path: &Path, output: &mut (impl io::Write + AsFd)) -> io::Result<()> {
+    let socket = match UnixStream::connect(path) {
+        Ok(socket) => socket,
+        Err(error) => return send(output, &Reply::Failed(error.into()), &[]),
+    };
+    send(output, &Reply::Connected, &[])?;
+    let handed = [socket.as_fd()];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    control.push(SendAncillaryMessage::ScmRights(&handed));
+    sendmsg(output.as_fd(), &[io::IoSlice::new(&[0])], &mut control, SendFlags::NOSIGNAL)?;
+    Ok(())
 }
 
 const fn done(_: ()) -> Reply {

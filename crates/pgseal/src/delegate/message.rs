@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use crate::privilege::files::Status;
 use crate::server::process::{Found, Started, StopOutcome};
 
 /// The most that one frame may carry, in bytes.
@@ -31,6 +32,11 @@ pub(crate) enum Request {
         folder: PathBuf,
     },
     Read {
+        path: PathBuf,
+        limit: u64,
+    },
+    /// The same through links, as the server itself reads its configuration.
+    ReadThrough {
         path: PathBuf,
         limit: u64,
     },
@@ -77,6 +83,38 @@ pub(crate) enum Request {
         data: PathBuf,
         seconds: u64,
     },
+    /// SIGHUP to the server that runs on this data directory, and to nobody else.
+    ReloadServer {
+        data: PathBuf,
+    },
+    /// What lies at a path, links followed.
+    Look {
+        path: PathBuf,
+    },
+    /// May this user write here?
+    MayWrite {
+        path: PathBuf,
+    },
+    MakeFolder {
+        path: PathBuf,
+        mode: u32,
+    },
+    Remove {
+        path: PathBuf,
+    },
+    /// An empty folder.
+    RemoveFolder {
+        path: PathBuf,
+    },
+    /// A connection to a server's Unix socket, which follows the answer.
+    Connect {
+        path: PathBuf,
+    },
+    /// The end of a file that may be long.
+    ReadEnd {
+        path: PathBuf,
+        limit: u64,
+    },
     /// Until no program of PostgreSQL that this user runs works in the data directory.
     WaitUntilLeft {
         data: PathBuf,
@@ -117,6 +155,12 @@ pub(crate) enum Reply {
     Started(Started),
     Server(Found),
     Stopped(StopOutcome),
+    /// What lies there: where links lead, and its kind, owner and mode.
+    Seen(Option<(PathBuf, Status)>),
+    /// One byte follows, and with it the socket.
+    Connected,
+    /// The process that was asked to reload.
+    Reloaded(StopOutcome),
     /// Who still works there, as `initdb (pid 4242)`.
     AtWork(Option<String>),
     Failed(Trouble),

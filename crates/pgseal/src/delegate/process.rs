@@ -6,17 +6,23 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as StdUnixStream;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
+use tokio::net::UnixStream;
+use tokio::process::{Child, ChildStdin, Command};
 use zeroize::Zeroizing;
 
 use super::message::{self, Become, Reply, Request, Trouble};
 use crate::failure::{Failure, Result};
+use crate::privilege::files::Status;
 use crate::privilege::user::SystemUser;
 
 /// The first argument that makes this program a delegate. Not for people: it does nothing that its
@@ -55,7 +61,8 @@ impl From<io::Error> for Stillborn {
 pub(crate) struct Delegate {
     child: Child,
     input: ChildStdin,
-    output: ChildStdout,
+    /// A socket, so that open files can come through it.
+    output: UnixStream,
     user: SystemUser,
 }
 
@@ -82,6 +89,8 @@ impl Delegate {
     }
 
     async fn start_once(user: &SystemUser) -> std::result::Result<Self, Stillborn> {
+        let (output, theirs) = std::os::unix::net::UnixStream::pair().map_err(Stillborn::from)?;
+        output.set_nonblocking(true).map_err(Stillborn::from)?;
         let mut command = Command::new(own_program());
         command
             .arg(ARGUMENT)
@@ -89,13 +98,16 @@ impl Delegate {
             .envs(environment(user))
             .current_dir("/")
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
+            .stdout(OwnedFd::from(theirs))
             .stderr(Stdio::inherit())
             .kill_on_drop(true);
         let mut child = command.spawn().map_err(Stillborn::from)?;
-        let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err(io::Error::other("it came without its pipes").into());
+        // The command holds the other end's only copy here, and would keep it open.
+        drop(command);
+        let Some(input) = child.stdin.take() else {
+            return Err(io::Error::other("it came without its pipe").into());
         };
+        let output = UnixStream::from_std(output).map_err(Stillborn::from)?;
         let mut delegate = Self { child, input, output, user: user.clone() };
         match delegate.greet().await {
             Ok(()) => Ok(delegate),
@@ -183,6 +195,40 @@ impl Delegate {
         self.done("empty", folder, &reply)
     }
 
+    /// Where a path leads, links followed, and what lies there.
+    pub(crate) async fn look(&mut self, path: &Path) -> Result<Option<(PathBuf, Status)>> {
+        match self.ask(&Request::Look { path: path.to_owned() }, &[]).await?.0 {
+            Reply::Seen(seen) => Ok(seen),
+            other => Err(self.unexpected("look at", path, &other)),
+        }
+    }
+
+    pub(crate) async fn remove(&mut self, path: &Path) -> Result<()> {
+        let reply = self.ask(&Request::Remove { path: path.to_owned() }, &[]).await?.0;
+        self.done("remove", path, &reply)
+    }
+
+    pub(crate) async fn make_folder(&mut self, path: &Path, mode: u32) -> Result<()> {
+        let reply = self.ask(&Request::MakeFolder { path: path.to_owned(), mode }, &[]).await?.0;
+        self.done("make the folder", path, &reply)
+    }
+
+    /// A connection to a Unix socket, opened in the user's name; `Err` inside is the system's refusal.
+    pub(crate) async fn connect(
+        &mut self,
+        path: &Path,
+    ) -> Result<std::result::Result<StdUnixStream, Trouble>> {
+        match self.ask(&Request::Connect { path: path.to_owned() }, &[]).await?.0 {
+            Reply::Connected => {}
+            Reply::Failed(trouble) => return Ok(Err(trouble)),
+            other => return Err(self.unexpected("connect to", path, &other)),
+        }
+        let handed = self.output.async_io(Interest::READABLE, || receive_socket(&self.output)).await;
+        handed.map(Ok).map_err(|error| {
+            Failure::new(format!("no socket came from the process of user {}: {error}", self.user.name))
+        })
+    }
+
     fn done(&self, verb: &str, path: &Path, reply: &Reply) -> Result<()> {
         match reply {
             Reply::Done => Ok(()),
@@ -221,6 +267,20 @@ impl Delegate {
         self.output.read_exact(&mut bytes).await?;
         Ok((message::decode(&text)?, bytes))
     }
+}
+
+/// The byte that carries a socket (unix(7), SCM_RIGHTS).
+fn receive_socket(from: &UnixStream) -> io::Result<StdUnixStream> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut byte = [0_u8; 1];
+    let flags = RecvFlags::CMSG_CLOEXEC;
+    recvmsg(from, &mut [io::IoSliceMut::new(&mut byte)], &mut control, flags)?;
+    let rights = control.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut open) => open.next(),
+        _ => None,
+    });
+    rights.map(StdUnixStream::from).ok_or_else(|| io::Error::other("a message without a socket"))
 }
 
 impl Drop for Delegate {

@@ -15,7 +15,7 @@ pub(crate) const LIMIT: u64 = 8 << 20;
 
 impl Door for Delegate {
     async fn read(&mut self, path: &ByteString) -> Result<Vec<u8>, FileFault> {
-        let request = Request::Read { path: as_path(path).to_owned(), limit: LIMIT };
+        let request = Request::ReadThrough { path: as_path(path).to_owned(), limit: LIMIT };
         match self.ask(&request, &[]).await {
             Ok((Reply::Bytes, bytes)) => Ok(bytes.to_vec()),
             Ok((Reply::Failed(trouble), _)) => Err(fault(&trouble.to_error())),

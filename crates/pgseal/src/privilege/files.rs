@@ -4,7 +4,7 @@
 //! ordinary users use it on folders that only they may write.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::{
     DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown,
@@ -12,10 +12,11 @@ use std::os::unix::fs::{
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 /// What kind of thing lies at a path; links are not followed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Kind {
     File,
     Directory,
@@ -24,7 +25,7 @@ pub(crate) enum Kind {
 }
 
 /// Kind, owner and mode of what lies at a path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Status {
     pub(crate) kind: Kind,
     pub(crate) uid: u32,
@@ -115,6 +116,31 @@ pub(crate) fn create(path: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
     written
 }
 
+/// What a path leads to, links followed, and what it is; `None` when nothing is there.
+pub(crate) fn look(path: &Path) -> io::Result<Option<(PathBuf, Status)>> {
+    let real = match fs::canonicalize(path) {
+        Ok(real) => real,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let found = status(&real)?;
+    Ok(found.map(|found| (real, found)))
+}
+
+/// The last `limit` bytes of a regular file, however long it is.
+pub(crate) fn read_end(path: &Path, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut file =
+        OpenOptions::new().read(true).custom_flags(flags(OFlags::NOFOLLOW | OFlags::NONBLOCK)).open(path)?;
+    let found = file.metadata()?;
+    if !found.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    file.seek(SeekFrom::Start(found.len().saturating_sub(limit)))?;
+    let mut bytes = Zeroizing::new(Vec::new());
+    file.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// Puts a whole new file in the place of another by one `rename(2)`, on disk when this returns. Owner and
 /// group of what was there are kept; where that is not allowed, nothing is changed.
 pub(crate) fn replace(path: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
@@ -164,6 +190,11 @@ pub(crate) fn names(folder: &Path) -> io::Result<Vec<(Vec<u8>, bool)>> {
         .collect()
 }
 
+/// Removes an empty folder, on disk when this returns.
+pub(crate) fn remove_folder(path: &Path) -> io::Result<()> {
+    fs::remove_dir(path).and_then(|()| sync_folder_of(path))
+}
+
 /// Makes one folder with this mode; one that is there already is an error.
 pub(crate) fn make_folder(path: &Path, mode: u32) -> io::Result<()> {
     fs::DirBuilder::new().mode(mode).create(path)?;
@@ -175,7 +206,8 @@ pub(crate) fn open_folder(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(flags(OFlags::NOFOLLOW | OFlags::DIRECTORY)).open(path)
 }
 
-fn beside(path: &Path) -> io::Result<PathBuf> {
+/// The name that a file has while it is written.
+pub(crate) fn beside(path: &Path) -> io::Result<PathBuf> {
     let name = path
         .file_name()
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a path that names no file"))?;

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::escape::for_terminal;
 use super::screen::{Mark, Screen};
-use crate::verify::claim::{Claim, Proof};
+use crate::verify::claim::{Claim, ClaimName, Proof};
 
 /// One claim in JSON. `holds` is null where it could not be told, and then `reason` says why.
 #[derive(Debug, Serialize)]
@@ -41,11 +41,17 @@ pub(crate) fn left_out_rows(proof: &Proof) -> Vec<LeftOutRow<'_>> {
 
 /// The block that people read: how many of how many, then a line a claim.
 pub(crate) fn human(proof: &Proof, screen: Screen) -> String {
+    human_of(proof, screen, &|_| true)
+}
+
+/// The same where not every claim was asked for: those that were not are told, and fail nothing.
+pub(crate) fn human_of(proof: &Proof, screen: Screen, asked_for: &dyn Fn(ClaimName) -> bool) -> String {
     let held = proof.claims.iter().filter(|claim| claim.holds == Some(true)).count();
     let mut text = format!("Proof ({held} of {})\n", proof.claims.len());
     for claim in &proof.claims {
         let mark = match claim.holds {
             Some(true) => Mark::Holds,
+            Some(false) if !asked_for(claim.name) => Mark::Mind,
             Some(false) => Mark::HoldsNot,
             None => Mark::CannotTell,
         };

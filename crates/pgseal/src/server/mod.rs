@@ -1,5 +1,6 @@
 //! PostgreSQL servers on this machine: their processes, their ports, what they say.
 
+pub(crate) mod machine;
 pub(crate) mod pidfile;
 pub(crate) mod port;
 pub(crate) mod postmaster;

@@ -48,7 +48,8 @@ pub(crate) fn find(data: &Path) -> io::Result<Found> {
         Identity::Nothing => Found::Nothing,
         Identity::Stranger { pid, why } => Found::Stranger { pid, why },
         Identity::Ours { pid, file, .. } => {
-            Found::Running(RunningServer { pid, started: file.started, port: file.port, ready: file.ready })
+            let PidFile { started, port, socket_folder, ready, .. } = file;
+            Found::Running(RunningServer { pid, started, port, socket_folder, ready })
         }
     })
 }
@@ -207,6 +208,19 @@ fn tail(log: &mut File, from: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     log.take(LOG_LIMIT).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// Has the server of the data directory read its configuration again (SIGHUP).
+pub(crate) fn reload(data: &Path) -> io::Result<StopOutcome> {
+    match identify(data)? {
+        Identity::Nothing => Ok(StopOutcome::NothingRan),
+        Identity::Stranger { pid, why } => Ok(StopOutcome::Stranger { pid, why }),
+        Identity::Ours { pid, handle, .. } => match pidfd_send_signal(&handle, Signal::HUP) {
+            Ok(()) => Ok(StopOutcome::Stopped { pid }),
+            Err(rustix::io::Errno::SRCH) => Ok(StopOutcome::NothingRan),
+            Err(error) => Err(error.into()),
+        },
+    }
 }
 
 /// Ends the server of the data directory by SIGINT, PostgreSQL's fast shutdown, and waits until it

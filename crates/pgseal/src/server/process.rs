@@ -1,5 +1,7 @@
 //! What is known of the server process of a data directory. Plain values, which cross a pipe.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 /// What came of a start.
@@ -34,13 +36,23 @@ pub(crate) struct RunningServer {
     /// Seconds since 1970, from `postmaster.pid`.
     pub(crate) started: i64,
     pub(crate) port: u16,
+    /// The first of its Unix socket folders; `None` when it has none.
+    pub(crate) socket_folder: Option<PathBuf>,
     pub(crate) ready: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum StopOutcome {
-    Stopped { pid: i32 },
+    /// The signal was sent, and where an end was waited for, it came.
+    Stopped {
+        pid: i32,
+    },
     NothingRan,
-    Stranger { pid: i64, why: String },
-    TooLate { pid: i32 },
+    Stranger {
+        pid: i64,
+        why: String,
+    },
+    TooLate {
+        pid: i32,
+    },
 }

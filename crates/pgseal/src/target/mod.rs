@@ -4,10 +4,12 @@
 mod connection;
 mod environment;
 mod folder;
+mod login;
 mod passfile;
 mod service;
 mod word;
 
 pub(crate) use connection::connection_subject;
 pub(crate) use folder::folder_subject;
+pub(crate) use login::{Asked, login};
 pub(crate) use word::Target;

@@ -13,6 +13,7 @@ use crate::failure::{Failure, Result};
 use crate::folder::layout::Folder;
 use crate::privilege::trusted;
 use crate::privilege::user::SystemUser;
+use crate::server::machine::host_name;
 use crate::server::port;
 
 /// Facts for a new server.
@@ -139,12 +140,4 @@ fn cannot_listen(address: SocketAddr, trouble: &Trouble, user: &str) -> Failure 
     Failure::new(format!("port {} is taken on {}: {error}", address.port(), address.ip()))
         .because(by)
         .hint("--port with another one, or --port 0 for any that is free")
-}
-
-fn host_name() -> Option<SubjectAltName> {
-    let name = rustix::system::uname();
-    match name.nodename().to_str().ok()?.parse() {
-        Ok(name @ SubjectAltName::Dns(_)) => Some(name),
-        _ => None,
-    }
 }

@@ -49,8 +49,11 @@ fn as_issued(subject: &Subject, leaf: &Certificate, other: Option<&Certificate>,
         Issued::This(expected) if *expected == leaf.fingerprint() => {
             proof.add(Claim::holds(name, format!("{served} = the certificate issued to it")));
         }
-        Issued::This(expected) => {
-            let reason = format!("the certificate issued to it is {expected}");
+        Issued::Installed(expected) if *expected == leaf.fingerprint() => {
+            proof.add(Claim::holds(name, format!("{served} = the certificate in its files")));
+        }
+        Issued::This(expected) | Issued::Installed(expected) => {
+            let reason = format!("the certificate that it should serve is {expected}");
             proof.add(Claim::fails(name, format!("{served} is served"), reason));
         }
         Issued::Unreadable(why) => proof.add(Claim::cannot_tell(name, why.clone())),

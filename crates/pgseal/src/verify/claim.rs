@@ -21,6 +21,10 @@ pub(crate) enum ClaimName {
     SslmodeRequireConnects,
     SslmodeVerifyCaConnects,
     SslmodeVerifyFullConnects,
+    SettingsInForce,
+    LocalLogin,
+    NotRestarted,
+    RestartWouldWork,
 }
 
 impl ClaimName {
@@ -58,6 +62,10 @@ impl ClaimName {
             Self::SslmodeRequireConnects => ("sslmode-require-connects", "sslmode=require"),
             Self::SslmodeVerifyCaConnects => ("sslmode-verify-ca-connects", "sslmode=verify-ca"),
             Self::SslmodeVerifyFullConnects => ("sslmode-verify-full-connects", "sslmode=verify-full"),
+            Self::SettingsInForce => ("settings-in-force", "settings in force"),
+            Self::LocalLogin => ("local-login", "the way in from inside"),
+            Self::NotRestarted => ("not-restarted", "not restarted"),
+            Self::RestartWouldWork => ("restart-would-work", "a restart would work"),
         }
     }
 }

@@ -10,7 +10,7 @@ use super::session::NoSession;
 use crate::hba::fetch::over_sql;
 use crate::hba::loaded::Loaded;
 
-pub(super) async fn claim(session: &Result<Session, NoSession>) -> Claim {
+pub(super) async fn claim(session: Result<&Session, &NoSession>) -> Claim {
     let name = ClaimName::NoPlaintextPath;
     let session = match session {
         Ok(session) => session,

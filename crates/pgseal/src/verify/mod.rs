@@ -12,4 +12,4 @@ pub(crate) mod session;
 pub(crate) mod subject;
 mod tls;
 
-pub(crate) use prove::prove;
+pub(crate) use prove::{prove, prove_with};

@@ -12,7 +12,7 @@ const WEAK: &str = "SELECT rolname FROM pg_authid WHERE rolcanlogin AND rolpassw
 const STRONG: &str =
     "SELECT count(*)::text FROM pg_authid WHERE rolcanlogin AND rolpassword LIKE 'SCRAM-SHA-256$%'";
 
-pub(super) async fn claim(session: &Result<Session, NoSession>) -> Claim {
+pub(super) async fn claim(session: Result<&Session, &NoSession>) -> Claim {
     let name = ClaimName::PasswordsScram;
     let session = match session {
         Ok(session) => session,

@@ -2,12 +2,13 @@
 
 use std::net::IpAddr;
 
+use pgseal_pki::Fingerprint;
 use pgseal_wire::tls::Check;
 use pgseal_wire::{ChannelBinding, Credentials, LoginError, Session, open};
 
 use super::claim::{Claim, ClaimName, Proof};
-use super::subject::{APPLICATION, Subject, Trusted};
-use crate::sql::rows_of;
+use super::subject::{Issued, Subject, Trusted};
+use crate::sql::{APPLICATION, rows_of};
 
 /// Why there is no session.
 pub(crate) enum NoSession {
@@ -42,18 +43,35 @@ impl From<LoginError> for NoSession {
 /// Logs in with verify-full, bound to TLS where the server offers that; the password goes to nobody
 /// else, and never in clear.
 pub(super) async fn login(subject: &Subject, trusted: Option<Trusted>) -> Result<Session, NoSession> {
-    let (Some(_), Ok(roots)) = (trusted, &subject.roots) else {
-        return Err(NoSession::NotTried(
-            "the server's certificate did not verify, and no password is sent to it".into(),
-        ));
-    };
     if subject.password.is_none() {
         return Err(NoSession::NotTried("no password was given to log in with".into()));
     }
     let address = subject.addresses.first().copied();
     let address = address.ok_or_else(|| NoSession::NotTried("there is no address to log in at".into()))?;
-    let check = Check::ChainAndName(roots.clone());
-    log_in_at(subject, address, check, ChannelBinding::Prefer).await
+    match (trusted, &subject.roots, &subject.issued) {
+        (Some(_), Ok(roots), _) => {
+            log_in_at(subject, address, Check::ChainAndName(roots.clone()), ChannelBinding::Prefer).await
+        }
+        (_, Err(_), Issued::Installed(expected)) => log_in_to(subject, address, *expected).await,
+        _ => Err(NoSession::NotTried(
+            "the server's certificate did not verify, and no password is sent to it".into(),
+        )),
+    }
+}
+
+/// A login to whoever holds the key of this very certificate. The handshake's signature proves that.
+async fn log_in_to(subject: &Subject, address: IpAddr, expected: Fingerprint) -> Result<Session, NoSession> {
+    let opened = open(&subject.route(address), subject.tls(Check::None)).await;
+    let channel = opened.map_err(|error| NoSession::Failed(error.to_string()))?;
+    let served = channel.tls().and_then(|facts| facts.leaf()).map(pgseal_pki::Certificate::fingerprint);
+    if served != Some(expected) {
+        channel.close().await;
+        return Err(NoSession::NotTried(
+            "another certificate was served than the one in the server's files, and no password is sent to it"
+                .into(),
+        ));
+    }
+    Ok(channel.login(&credentials(subject, ChannelBinding::Prefer)).await?)
 }
 
 /// One login of the subject's user over TLS.

@@ -10,12 +10,10 @@ use pgseal_wire::{Encryption, Roots, Route, SslNegotiation};
 use pgseal_wire::tls::{Check, TlsWish};
 
 use crate::privilege::secret::Secret;
+use crate::sql::APPLICATION;
 
 /// For one connection, from the first packet to the last. A healthy server needs milliseconds.
 const DEADLINE: Duration = Duration::from_secs(10);
-
-/// The name our sessions have in `pg_stat_activity`.
-pub(crate) const APPLICATION: &str = "pgseal";
 
 #[derive(Debug)]
 pub(crate) struct Subject {
@@ -42,6 +40,8 @@ pub(crate) struct Subject {
 pub(crate) enum Issued {
     /// Its fingerprint.
     This(Fingerprint),
+    /// The one in the server's own files, read on its machine: whoever serves it holds that key.
+    Installed(Fingerprint),
     /// The record of it cannot be read: why.
     Unreadable(String),
     /// pgseal did not make this server's certificate.

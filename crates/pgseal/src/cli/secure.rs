@@ -1,0 +1,176 @@
+//! `pgseal secure`.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+
+use clap::Args;
+use pgseal_pki::{KeyType, SubjectAltName, Validity};
+use time::Date;
+use time::macros::format_description;
+
+use super::Outcome;
+use super::options::Format;
+use super::{ask, secure_report as report};
+use crate::failure::{Ending, Failure, Result};
+use crate::hba::enforcement::Exception;
+use crate::policy::{self, Policy};
+use crate::report::screen::Screen;
+use crate::report::stderr::say;
+use crate::secure::run::{How, State, secure};
+use crate::secure::wish::{Source, Wish};
+use crate::target::Asked;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  pgseal secure 15/main --new-ca /etc/pgseal/ca --dry-run    what would be done
+  pgseal secure 15/main --new-ca /etc/pgseal/ca              TLS on, proved; nobody is refused
+  pgseal secure 15/main --enforce --confirm-within 10m       TLS only, or back again by itself
+  pgseal undo 15/main                                        as it was before, to the byte
+
+Reloads only, never a restart. What cannot be proved is rolled back. User and password come from -U,
+PGUSER, PGPASSWORD or the password file; as the server's own user or root, peer logins work too.
+Exit status: 0 done and proved, 1 not proved or stopped before anything changed (with --check: there
+is something to do), 3 could not be carried out, 4 rolled back.")]
+// Each is a word of its own on the command line.
+#[allow(clippy::struct_excessive_bools)]
+pub(crate) struct Options {
+    /// A data directory (dir:PATH), a cluster such as 15/main, or a folder made by `pgseal up`
+    target: String,
+    /// A name or address that clients use, for the certificate (repeatable)
+    #[arg(long, value_name = "HOST|IP")]
+    san: Vec<SubjectAltName>,
+    /// What TLS is held against: modern, intermediate, old, or a file
+    #[arg(long, value_name = "POLICY", default_value = policy::DEFAULT)]
+    policy: String,
+    /// Refuse plaintext over TCP, once TLS is proved
+    #[arg(long)]
+    enforce: bool,
+    /// Issue with the CA in this folder
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["new_ca", "cert"])]
+    ca: Option<PathBuf>,
+    /// Make a CA in this folder, and issue with it
+    #[arg(long, value_name = "DIR", conflicts_with = "cert")]
+    new_ca: Option<PathBuf>,
+    /// A certificate from elsewhere, its chain behind it
+    #[arg(long, value_name = "FILE", requires = "key")]
+    cert: Option<PathBuf>,
+    /// Its private key
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
+    /// Replace the present certificate also where it is good
+    #[arg(long)]
+    reissue: bool,
+    /// How long an issued certificate is valid
+    #[arg(long, value_name = "TIME", default_value = "365d")]
+    validity: Validity,
+    /// ecdsa-p256, ecdsa-p384, rsa-2048, rsa-3072 or rsa-4096
+    #[arg(long, value_name = "TYPE", default_value = "ecdsa-p256")]
+    key_type: KeyType,
+    /// Let a user go on without TLS from these addresses (repeatable; wants --until)
+    #[arg(long, value_name = "USER@CIDR", requires = "until", requires = "enforce")]
+    except: Vec<String>,
+    /// The last day of the exceptions, YYYY-MM-DD
+    #[arg(long, value_name = "DATE", requires = "except")]
+    until: Option<String>,
+    /// Undo by itself unless `pgseal confirm` comes within this time (10m, 90s)
+    #[arg(long, value_name = "TIME")]
+    confirm_within: Option<Validity>,
+    /// Go on although clients that are connected now would be refused
+    #[arg(long)]
+    even_if_locked_out: bool,
+    /// Change the issuer although clients that verify it cannot be seen
+    #[arg(long)]
+    allow_unseen: bool,
+    /// After enforcing, end the plaintext sessions that still stand
+    #[arg(long, requires = "enforce")]
+    end_plaintext_sessions: bool,
+    /// Show the plan and end
+    #[arg(long, conflicts_with = "check")]
+    dry_run: bool,
+    /// The same; status 1 when there is something to do
+    #[arg(long)]
+    check: bool,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+    /// The superuser to log in as
+    #[arg(short = 'U', long, value_name = "USER")]
+    username: Option<String>,
+    /// The database to log in to [default: postgres]
+    #[arg(short = 'd', long, value_name = "DBNAME")]
+    dbname: Option<String>,
+    /// How the result is shown
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+pub(crate) async fn run(options: Options) -> Result<Outcome> {
+    let wish = wish(&options)?;
+    let how = How {
+        only_plan: options.dry_run || options.check,
+        confirm_within: options.confirm_within.map(seconds).transpose()?,
+        end_plaintext: options.end_plaintext_sessions,
+    };
+    let screen = Screen::of_stdout();
+    let consent = |facts: &_, plan: &_, locked_out: &[_]| {
+        if options.yes {
+            return Ok(());
+        }
+        if !std::io::stdin().is_terminal() {
+            return Err(Failure::usage(
+                "there is nobody to ask whether the plan is right; nothing was changed",
+            )
+            .hint("--dry-run to see it, --yes to carry it out"));
+        }
+        say(&report::plan_text(&options.target, facts, plan, locked_out, screen));
+        ask::yes_or_stop("Carry this out?")
+    };
+    let asked = Asked { username: options.username.clone(), dbname: options.dbname.clone() };
+    let done = secure(&options.target, &wish, &asked, &how, &consent).await?;
+    let to_do = done.state == State::Planned && !done.plan.is_empty();
+    let ending = if (options.check && to_do) || !done.proved { Ending::NotProved } else { Ending::Well };
+    let text = match options.format {
+        Format::Human => report::human(&done, screen),
+        Format::Json => report::json_text(&done)?,
+    };
+    Ok(Outcome { text, ending })
+}
+
+fn wish(options: &Options) -> Result<Wish> {
+    let source = match (&options.ca, &options.new_ca, &options.cert, &options.key) {
+        (Some(folder), ..) => Source::Authority(folder.clone()),
+        (_, Some(folder), ..) => Source::NewAuthority(folder.clone()),
+        (_, _, Some(certificate), Some(key)) => {
+            Source::Given { certificate: certificate.clone(), key: key.clone() }
+        }
+        _ => Source::Present,
+    };
+    Ok(Wish {
+        policy: Policy::named(&options.policy)?,
+        sans: options.san.clone(),
+        source,
+        reissue: options.reissue,
+        validity: options.validity,
+        key_type: options.key_type,
+        enforce: options.enforce,
+        exceptions: exceptions(options)?,
+        even_if_locked_out: options.even_if_locked_out,
+        allow_unseen: options.allow_unseen,
+    })
+}
+
+fn exceptions(options: &Options) -> Result<Vec<Exception>> {
+    let Some(until) = &options.until else { return Ok(Vec::new()) };
+    let until = Date::parse(until, format_description!("[year]-[month]-[day]"))
+        .map_err(|_| Failure::usage(format!("--until {until} is no date")).hint("--until 2027-01-31"))?;
+    options.except.iter().map(|word| Exception::parse(word, until)).collect()
+}
+
+/// `--confirm-within`: a second at least, a day at most.
+fn seconds(time: Validity) -> Result<u32> {
+    let seconds = time.duration().whole_seconds();
+    u32::try_from(seconds).ok().filter(|seconds| (1..=86_400).contains(seconds)).ok_or_else(|| {
+        Failure::usage(format!("--confirm-within {time} is not between one second and one day"))
+            .hint("--confirm-within 10m")
+    })
+}

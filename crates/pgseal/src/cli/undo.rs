@@ -1,0 +1,211 @@
+//! `pgseal undo`, `pgseal confirm` and `pgseal history`: changes that stand in the journal.
+
+use clap::Args;
+use serde::Serialize;
+
+use super::Outcome;
+use super::options::Format;
+use crate::failure::{Failure, Result};
+use crate::journal::{Change, Journal, Phase};
+use crate::report::escape::{for_terminal, lines_for_terminal};
+use crate::report::json::{self, SCHEMA_VERSION};
+use crate::report::screen::{Mark, Screen};
+use crate::secure::restore::{Seen, restore};
+use crate::secure::run::with_journal;
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Every file as it was, to the byte, with owner and mode; then a reload, and a look at the wire.
+Files that somebody else changed since are not written over. Exit status: 0 undone, 1 stopped, 3 it
+could not be carried out."
+)]
+pub(crate) struct Undo {
+    /// The server whose last change is to be undone
+    target: String,
+    /// Also where plaintext is let in again
+    #[arg(long)]
+    allow_insecure: bool,
+    /// How the result is shown
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Confirm {
+    /// The server whose change is to stay
+    target: String,
+    /// How the result is shown
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct History {
+    /// The server whose changes are to be listed
+    target: String,
+    /// How the result is shown
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// The JSON of `undo` and `confirm` (docs/schema/change.json).
+#[derive(Debug, Serialize)]
+struct Row<'a> {
+    schema_version: u32,
+    target: &'a str,
+    change: &'a str,
+    /// `undone` or `committed`.
+    state: &'static str,
+    /// What it was seen by: `on-the-wire`, `no-server`, or null for `confirm`.
+    seen: Option<&'static str>,
+}
+
+/// The JSON of `history` (docs/schema/history.json).
+#[derive(Debug, Serialize)]
+struct HistoryRow<'a> {
+    schema_version: u32,
+    target: &'a str,
+    changes: Vec<ChangeRow<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct ChangeRow<'a> {
+    change: &'a str,
+    began: &'a str,
+    title: &'a str,
+    state: &'static str,
+    files: Vec<FileRow<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct FileRow<'a> {
+    path: String,
+    new: bool,
+    diff: &'a str,
+}
+
+pub(crate) async fn undo(options: Undo) -> Result<Outcome> {
+    let (mut place, _lock, journal) = with_journal(&options.target).await?;
+    let nothing = || {
+        Failure::stopped(format!("there is no change of {} to undo", options.target))
+            .hint(format!("pgseal history {}", options.target))
+    };
+    let journal = journal.ok_or_else(nothing)?;
+    let unfinished = journal.unfinished()?;
+    let (change, phase) = match unfinished {
+        Some((change, _)) => (change, Phase::RolledBack),
+        None => (journal.last_committed()?.ok_or_else(nothing)?, Phase::Undone),
+    };
+    let goes_to_plaintext = change.view.certificate.is_none() || change.view.plaintext == Some(true);
+    if goes_to_plaintext && phase == Phase::Undone && !options.allow_insecure {
+        return Err(Failure::stopped(format!("undoing change {} lets plaintext in again", change.id))
+            .because(format!("before it the server showed: {}", crate::secure::restore::words(&change.view)))
+            .because("nothing was changed")
+            .hint(format!("pgseal undo {} --allow-insecure", options.target)));
+    }
+    let seen = restore(&mut place, &journal, &change, &phase).await?;
+    let words = match seen {
+        Seen::OnTheWire => "the wire shows what it showed before",
+        Seen::NoServer => "no server runs to look at; the next start reads the files as they were",
+    };
+    let text = match options.format {
+        Format::Human => {
+            Screen::of_stdout().line(Mark::Holds, "undone", &format!("change {}: {words}", change.id))
+        }
+        Format::Json => json::text(&Row {
+            schema_version: SCHEMA_VERSION,
+            target: &options.target,
+            change: &change.id,
+            state: "undone",
+            seen: Some(match seen {
+                Seen::OnTheWire => "on-the-wire",
+                Seen::NoServer => "no-server",
+            }),
+        })?,
+    };
+    Ok(Outcome::well(text))
+}
+
+pub(crate) async fn confirm(options: Confirm) -> Result<Outcome> {
+    let (_place, _lock, journal) = with_journal(&options.target).await?;
+    let waiting = journal.as_ref().map(Journal::unfinished).transpose()?.flatten();
+    let (Some(journal), Some((change, Phase::AwaitingConfirmation { until }))) = (journal, waiting) else {
+        return Err(Failure::stopped(format!("no change of {} awaits confirmation", options.target))
+            .hint(format!("pgseal history {}", options.target)));
+    };
+    if time::OffsetDateTime::now_utc().unix_timestamp() >= until {
+        return Err(Failure::stopped(format!(
+            "the time of change {} is over, and it is being undone",
+            change.id
+        )));
+    }
+    journal.set(&change, &Phase::Committed)?;
+    let text = match options.format {
+        Format::Human => {
+            Screen::of_stdout().line(Mark::Holds, "confirmed", &format!("change {} stays", change.id))
+        }
+        Format::Json => json::text(&Row {
+            schema_version: SCHEMA_VERSION,
+            target: &options.target,
+            change: &change.id,
+            state: "committed",
+            seen: None,
+        })?,
+    };
+    Ok(Outcome::well(text))
+}
+
+pub(crate) async fn history(options: History) -> Result<Outcome> {
+    let (_place, _lock, journal) = with_journal(&options.target).await?;
+    let changes = journal.map(|journal| journal.changes()).transpose()?.unwrap_or_default();
+    let text = match options.format {
+        Format::Human => human(&options.target, &changes),
+        Format::Json => json::text(&HistoryRow {
+            schema_version: SCHEMA_VERSION,
+            target: &options.target,
+            changes: changes.iter().map(row).collect(),
+        })?,
+    };
+    Ok(Outcome::well(text))
+}
+
+fn row((change, phase): &(Change, Phase)) -> ChangeRow<'_> {
+    ChangeRow {
+        change: &change.id,
+        began: &change.began,
+        title: &change.title,
+        state: phase.words(),
+        files: change
+            .files
+            .iter()
+            .map(|file| FileRow {
+                path: file.path.display().to_string(),
+                new: file.before.is_none(),
+                diff: &file.diff,
+            })
+            .collect(),
+    }
+}
+
+fn human(target: &str, changes: &[(Change, Phase)]) -> String {
+    if changes.is_empty() {
+        return format!("pgseal has changed nothing of {}", for_terminal(target));
+    }
+    let mut lines = Vec::new();
+    for (change, phase) in changes {
+        lines.push(format!(
+            "{}  {}  {}  {}",
+            change.id,
+            change.began,
+            phase.words(),
+            for_terminal(&change.title)
+        ));
+        for file in &change.files {
+            let sign = if file.before.is_none() { '+' } else { '~' };
+            lines.push(format!("  {sign} {}", for_terminal(&file.path.display().to_string())));
+            let diff = lines_for_terminal(file.diff.trim_end_matches('\n'));
+            lines.extend(diff.lines().filter(|_| !file.diff.is_empty()).map(|line| format!("    {line}")));
+        }
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,138 @@
+//! One change as it is written down. Plain values.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use aws_lc_rs::digest::{SHA256, digest as hash};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+use crate::failure::{Failure, Result};
+
+/// SHA-256 in hex.
+pub(crate) fn digest(bytes: &[u8]) -> String {
+    hash(&SHA256, bytes).as_ref().iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Eight hexadecimal digits that no other change has.
+pub(crate) fn fresh_id() -> Result<String> {
+    let mut bytes = [0_u8; 4];
+    aws_lc_rs::rand::fill(&mut bytes)
+        .map_err(|_| Failure::new("the system gave no random numbers for the change's id"))?;
+    Ok(format!("{:08x}", u32::from_be_bytes(bytes)))
+}
+
+/// The time as the journal has it: of fixed length, so that it sorts.
+pub(crate) fn moment(now: OffsetDateTime) -> Result<String> {
+    let form = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
+    let utc = now.to_offset(time::UtcOffset::UTC);
+    utc.format(form).map_err(|error| Failure::new(format!("could not write the time: {error}")))
+}
+
+/// Everything that undoing needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Change {
+    /// The version of this format.
+    pub(crate) format: u32,
+    /// Eight hexadecimal digits; it stands in the blocks that the change wrote.
+    pub(crate) id: String,
+    /// When it began, RFC 3339 with six digits of a second.
+    pub(crate) began: String,
+    /// The data directory.
+    pub(crate) data: PathBuf,
+    /// What it does, in a few words.
+    pub(crate) title: String,
+    /// In the order of writing.
+    pub(crate) files: Vec<FileChange>,
+    /// Folders that did not exist, outermost first.
+    pub(crate) folders: Vec<PathBuf>,
+    /// What the wire showed before.
+    pub(crate) view: View,
+}
+
+/// One file and what it became.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FileChange {
+    /// Links resolved.
+    pub(crate) path: PathBuf,
+    /// `None`: there was no such file.
+    pub(crate) before: Option<Before>,
+    /// The digest of what was written.
+    pub(crate) after: String,
+    /// Permission bits of what was written.
+    pub(crate) mode: u32,
+    /// A unified diff for people, secrets masked; empty for keys.
+    pub(crate) diff: String,
+}
+
+/// A file as it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Before {
+    pub(crate) digest: String,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) mode: u32,
+    pub(crate) image: Image,
+}
+
+/// Where the bytes are that stood there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Image {
+    /// A file of the journal.
+    Stored(String),
+    /// Beside the new one: a private key is never copied out of its folder.
+    Beside(PathBuf),
+}
+
+/// How far a change has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "phase")]
+pub(crate) enum Phase {
+    /// Files may have been written. A run that finds this, and nobody at work, undoes it.
+    Begun,
+    /// Everything written and proved; undone at this time (seconds since 1970) unless confirmed.
+    AwaitingConfirmation {
+        until: i64,
+    },
+    Committed,
+    /// Did not verify; everything is as it was.
+    RolledBack,
+    /// Taken back on request.
+    Undone,
+}
+
+impl Phase {
+    pub(crate) const fn is_unfinished(&self) -> bool {
+        matches!(self, Self::Begun | Self::AwaitingConfirmation { .. })
+    }
+
+    pub(crate) const fn words(&self) -> &'static str {
+        match self {
+            Self::Begun => "unfinished",
+            Self::AwaitingConfirmation { .. } => "awaiting confirmation",
+            Self::Committed => "committed",
+            Self::RolledBack => "rolled back",
+            Self::Undone => "undone",
+        }
+    }
+}
+
+/// What a server shows from outside: the least that tells one state from another.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct View {
+    /// Where it was looked at; `None`: it listens nowhere.
+    pub(crate) at: Option<SocketAddr>,
+    /// Whose plaintext connection was tried.
+    pub(crate) user: String,
+    pub(crate) dbname: String,
+    /// The served certificate's fingerprint; `None`: no TLS.
+    pub(crate) certificate: Option<String>,
+    /// Whether a plaintext connection of our user is let as far as authentication; `None`: could not tell.
+    pub(crate) plaintext: Option<bool>,
+}

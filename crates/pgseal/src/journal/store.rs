@@ -1,0 +1,233 @@
+//! The folders on disk: one a server, and in it one a change.
+
+use std::env;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use super::change::{Change, Phase, digest};
+use crate::failure::{Failure, Result};
+use crate::privilege::files::{self, Kind};
+use crate::privilege::trusted;
+use crate::privilege::user::{effective_uid, running_as_root};
+
+/// A record with its diffs.
+const LIMIT: u64 = 64 << 20;
+const RECORD: &str = "change.json";
+const PHASE: &str = "phase.json";
+
+/// The changes of one server.
+pub(crate) struct Journal {
+    folder: PathBuf,
+}
+
+impl Journal {
+    /// The journal of the server with this system identifier and data directory; `None` when nothing
+    /// was ever written about it.
+    pub(crate) fn find(identifier: u64, data: &Path) -> Result<Option<Self>> {
+        let folder = state_folder()?.join("changes").join(key(identifier, data));
+        match files::status(&folder).map_err(|error| Failure::io("look at", &folder, &error))? {
+            None => Ok(None),
+            Some(found) => {
+                private(&folder, found)?;
+                Ok(Some(Self { folder }))
+            }
+        }
+    }
+
+    /// The same, made where it is not there yet.
+    pub(crate) fn open(identifier: u64, data: &Path) -> Result<Self> {
+        let root = state_folder()?;
+        make_all(&root)?;
+        let folder = root.join("changes").join(key(identifier, data));
+        for part in [root.join("changes"), folder.clone()] {
+            make(&part)?;
+        }
+        Ok(Self { folder })
+    }
+
+    /// Every change, oldest first, with how far it came.
+    pub(crate) fn changes(&self) -> Result<Vec<(Change, Phase)>> {
+        let names = files::names(&self.folder).map_err(|error| Failure::io("list", &self.folder, &error))?;
+        let mut names: Vec<PathBuf> = names
+            .into_iter()
+            .filter(|(_, is_folder)| *is_folder)
+            .filter_map(|(name, _)| Some(self.folder.join(String::from_utf8(name).ok()?)))
+            // Without its record a change never began: the record is written before the first byte.
+            .filter(|folder| folder.join(RECORD).exists())
+            .collect();
+        names.sort();
+        names.iter().map(|folder| Ok((read(&folder.join(RECORD))?, read(&folder.join(PHASE))?))).collect()
+    }
+
+    /// The change that nobody finished, if there is one.
+    pub(crate) fn unfinished(&self) -> Result<Option<(Change, Phase)>> {
+        Ok(self.changes()?.into_iter().rev().find(|(_, phase)| phase.is_unfinished()))
+    }
+
+    /// The last change that stands.
+    pub(crate) fn last_committed(&self) -> Result<Option<Change>> {
+        let mut changes = self.changes()?;
+        changes.retain(|(_, phase)| *phase == Phase::Committed);
+        Ok(changes.pop().map(|(change, _)| change))
+    }
+
+    /// Writes a change down, with its before-images, as begun. On disk when this returns.
+    pub(crate) fn begin(&self, change: &Change, images: &[(String, Zeroizing<Vec<u8>>)]) -> Result<()> {
+        let folder = self.folder_of(change);
+        let made = files::make_folder(&folder, 0o700);
+        made.map_err(|error| Failure::io("make the folder", &folder, &error))?;
+        for (name, bytes) in images {
+            let path = folder.join(name);
+            files::create(&path, 0o600, bytes).map_err(|error| Failure::io("write", &path, &error))?;
+        }
+        self.set(change, &Phase::Begun)?;
+        // Last: with it the change has begun.
+        write(&folder.join(RECORD), change)?;
+        let synced = File::open(&self.folder).and_then(|open| open.sync_all());
+        synced.map_err(|error| Failure::io("sync", &self.folder, &error))
+    }
+
+    pub(crate) fn set(&self, change: &Change, phase: &Phase) -> Result<()> {
+        write(&self.folder_of(change).join(PHASE), phase)
+    }
+
+    /// A before-image.
+    pub(crate) fn image(&self, change: &Change, name: &str) -> Result<Zeroizing<Vec<u8>>> {
+        let path = self.folder_of(change).join(name);
+        files::read(&path, LIMIT).map_err(|error| Failure::io("read", &path, &error))
+    }
+
+    pub(crate) fn folder_of(&self, change: &Change) -> PathBuf {
+        // By time first, so that names sort.
+        let time: String = change.began.chars().filter(char::is_ascii_digit).take(20).collect();
+        self.folder.join(format!("{time}-{}", change.id))
+    }
+}
+
+fn key(identifier: u64, data: &Path) -> String {
+    let place = digest(data.as_os_str().as_encoded_bytes());
+    format!("{identifier}-{}", place.get(..8).unwrap_or_default())
+}
+
+/// `/var/lib/pgseal` for root, the XDG state directory for anybody else; `PGSEAL_STATE_DIR` before both.
+fn state_folder() -> Result<PathBuf> {
+    let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(folder) = set("PGSEAL_STATE_DIR") {
+        if !folder.is_absolute() {
+            return Err(Failure::usage("PGSEAL_STATE_DIR is no absolute path"));
+        }
+        if let Some(parent) = folder.parent() {
+            trusted::parent_for_root(parent)?;
+        }
+        return Ok(folder);
+    }
+    if running_as_root() {
+        return Ok(PathBuf::from("/var/lib/pgseal"));
+    }
+    let home = || set("HOME").map(|home| home.join(".local/state"));
+    let base = set("XDG_STATE_HOME").filter(|path| path.is_absolute()).or_else(home);
+    base.map(|base| base.join("pgseal")).ok_or_else(|| {
+        Failure::new("there is no place for the journal: neither XDG_STATE_HOME nor HOME is set")
+            .hint("PGSEAL_STATE_DIR=/an/absolute/path")
+    })
+}
+
+fn make_all(root: &Path) -> Result<()> {
+    if let Some(parent) = root.parent() {
+        fs::create_dir_all(parent).map_err(|error| Failure::io("make the folder", parent, &error))?;
+    }
+    make(root)
+}
+
+fn make(folder: &Path) -> Result<()> {
+    match files::status(folder).map_err(|error| Failure::io("look at", folder, &error))? {
+        Some(found) => private(folder, found),
+        None => {
+            files::make_folder(folder, 0o700).map_err(|error| Failure::io("make the folder", folder, &error))
+        }
+    }
+}
+
+/// What lies there can undo and redo: nobody else may have written it.
+fn private(folder: &Path, found: files::Status) -> Result<()> {
+    if found.kind == Kind::Directory && found.uid == effective_uid() && found.mode & 0o077 == 0 {
+        return Ok(());
+    }
+    Err(Failure::new(format!("{} is no private folder of yours", folder.display()))
+        .because(format!("it belongs to uid {} and has mode {:04o}", found.uid, found.mode))
+        .hint(format!(
+            "look at what is in it, then chown it to yourself and chmod 0700 {}",
+            folder.display()
+        )))
+}
+
+fn read<T: for<'a> serde::Deserialize<'a>>(path: &Path) -> Result<T> {
+    let bytes = files::read(path, LIMIT).map_err(|error| Failure::io("read", path, &error))?;
+    serde_json::from_slice(&bytes)
+        .map_err(|error| Failure::new(format!("the journal's {} cannot be read: {error}", path.display())))
+}
+
+fn write<T: serde::Serialize>(path: &Path, value: &T) -> Result<()> {
+    let bytes = serde_json::to_vec_pretty(value)
+        .map_err(|error| Failure::new(format!("could not write {}: {error}", path.display())))?;
+    files::replace(path, 0o600, &bytes).map_err(|error| Failure::io("write", path, &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(id: &str, began: &str) -> Change {
+        Change {
+            format: 1,
+            id: id.to_owned(),
+            began: began.to_owned(),
+            data: "/d".into(),
+            title: "a change".to_owned(),
+            files: Vec::new(),
+            folders: Vec::new(),
+            view: super::super::View::default(),
+        }
+    }
+
+    fn journal(folder: &Path) -> Journal {
+        Journal { folder: folder.to_owned() }
+    }
+
+    #[test]
+    fn changes_come_back_in_the_order_of_their_times() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = journal(folder.path());
+        let (new, old) = (change("0000", "2026-02-01T00:00:00Z"), change("ffff", "2026-01-01T00:00:00Z"));
+        for one in [&new, &old] {
+            journal.begin(one, &[("before-0".to_owned(), Zeroizing::new(b"x".to_vec()))]).unwrap();
+        }
+        journal.set(&old, &Phase::Committed).unwrap();
+        let all = journal.changes().unwrap();
+        assert_eq!(all, [(old.clone(), Phase::Committed), (new.clone(), Phase::Begun)]);
+        assert_eq!(journal.unfinished().unwrap(), Some((new.clone(), Phase::Begun)));
+        assert_eq!(journal.last_committed().unwrap(), Some(old));
+        assert_eq!(journal.image(&new, "before-0").unwrap().as_slice(), b"x");
+    }
+
+    #[test]
+    fn a_change_without_its_record_never_began() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = journal(folder.path());
+        let one = change("0000", "2026-02-01T00:00:00Z");
+        journal.begin(&one, &[]).unwrap();
+        fs::remove_file(journal.folder_of(&one).join(RECORD)).unwrap();
+        assert_eq!(journal.changes().unwrap(), []);
+    }
+
+    #[test]
+    fn a_folder_that_others_may_read_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let found = files::status(folder.path()).unwrap().unwrap();
+        assert!(private(folder.path(), found).is_ok());
+        assert!(private(folder.path(), files::Status { mode: 0o750, ..found }).is_err());
+        assert!(private(folder.path(), files::Status { uid: found.uid + 1, ..found }).is_err());
+    }
+}

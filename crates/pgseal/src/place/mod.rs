@@ -1,0 +1,135 @@
+//! Where a server lives: its data directory on this machine, the user it runs as, and the way in from
+//! inside. Everything of that user's is touched through a delegate.
+
+pub(crate) mod cluster;
+mod inside;
+mod open;
+mod write;
+
+use std::path::{Path, PathBuf};
+
+use crate::delegate::Delegate;
+use crate::delegate::message::{Reply, Request};
+use crate::failure::{Failure, Result};
+use crate::server::process::{Found, RunningServer, StopOutcome};
+
+pub(crate) use inside::Login;
+
+/// How a server's files are laid out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// A data directory and nothing more (initdb, PGDG on RHEL).
+    Plain,
+    /// A cluster of Debian's postgresql-common: configuration under /etc/postgresql.
+    Cluster { version: String, name: String },
+    /// A folder made by `pgseal up`.
+    Folder,
+}
+
+/// A server on this machine.
+pub(crate) struct Place {
+    /// As the person called it.
+    pub(crate) word: String,
+    /// The data directory, links resolved.
+    pub(crate) data: PathBuf,
+    pub(crate) layout: Layout,
+    /// The server's user.
+    pub(crate) delegate: Delegate,
+}
+
+impl Place {
+    /// The server that runs on the data directory; a stranger's process is an error, and is left alone.
+    pub(crate) async fn server(&mut self) -> Result<Option<RunningServer>> {
+        match self.delegate.ask(&Request::FindServer { data: self.data.clone() }, &[]).await?.0 {
+            Reply::Server(Found::Nothing) => Ok(None),
+            Reply::Server(Found::Running(server)) => Ok(Some(server)),
+            Reply::Server(Found::Stranger { pid, why }) => Err(self.stranger(pid, &why)),
+            other => Err(self.delegate.unexpected("look for the server of", &self.data, &other)),
+        }
+    }
+
+    /// The same, where one has to run.
+    pub(crate) async fn running(&mut self) -> Result<RunningServer> {
+        match self.server().await? {
+            Some(server) if server.ready => Ok(server),
+            Some(server) => Err(Failure::new(format!(
+                "the server of {} (pid {}) lets nobody in yet",
+                self.data.display(),
+                server.pid
+            ))
+            .hint("wait until it has started, then again")),
+            None => Err(Failure::new(format!("no server runs on {}", self.data.display()))
+                .hint(format!("start it the way it is always started ({}), then again", self.start_words()))),
+        }
+    }
+
+    /// The system identifier, the first eight bytes of pg_control (pg_control.h).
+    pub(crate) async fn identifier(&mut self) -> Result<u64> {
+        let path = self.data.join("global/pg_control");
+        let bytes = self.delegate.read(&path, 64 << 10).await?;
+        let first = bytes.get(..8).and_then(|first| <[u8; 8]>::try_from(first).ok());
+        first
+            .map(u64::from_ne_bytes)
+            .ok_or_else(|| Failure::new(format!("{} is too short to be one", path.display())))
+    }
+
+    /// SIGHUP to this very server.
+    pub(crate) async fn reload(&mut self) -> Result<()> {
+        match self.delegate.ask(&Request::ReloadServer { data: self.data.clone() }, &[]).await?.0 {
+            Reply::Reloaded(StopOutcome::Stopped { .. }) => Ok(()),
+            Reply::Reloaded(StopOutcome::Stranger { pid, why }) => Err(self.stranger(pid, &why)),
+            Reply::Reloaded(_) => Err(Failure::new(format!("no server runs on {}", self.data.display()))),
+            other => Err(self.delegate.unexpected("reload the server of", &self.data, &other)),
+        }
+    }
+
+    /// The folder for key and certificate: outside the data directory, which base backups copy, and
+    /// outside whatever bears a version, which an upgrade leaves behind.
+    pub(crate) async fn tls_folder(&mut self) -> Result<PathBuf> {
+        let parent = self.data.parent().unwrap_or(Path::new("/")).to_owned();
+        let (base, name) = match &self.layout {
+            Layout::Cluster { version, name } => {
+                let home = self.delegate.user().home.clone();
+                (home, format!("tls-{version}-{name}"))
+            }
+            Layout::Plain | Layout::Folder => {
+                let name = self.data.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                (parent, format!("{name}-tls"))
+            }
+        };
+        let may = Request::MayWrite { path: base.clone() };
+        let folder = base.join(name);
+        let is_there = self.delegate.look(&folder).await?.is_some();
+        if is_there || matches!(self.delegate.ask(&may, &[]).await?.0, Reply::Done) {
+            Ok(folder)
+        } else {
+            // In a container the data directory may be all that lasts.
+            Ok(self.data.join("tls"))
+        }
+    }
+
+    /// A word that leads here from any folder.
+    pub(crate) fn address(&self) -> String {
+        match &self.layout {
+            Layout::Cluster { version, name } => format!("cluster:{version}/{name}"),
+            Layout::Plain | Layout::Folder => format!("dir:{}", self.data.display()),
+        }
+    }
+
+    /// How such a server is started, for a hint.
+    fn start_words(&self) -> String {
+        match &self.layout {
+            Layout::Cluster { version, name } => format!("pg_ctlcluster {version} {name} start"),
+            Layout::Plain => format!("pg_ctl -D {} start", self.data.display()),
+            Layout::Folder => format!("pgseal up {}", self.word),
+        }
+    }
+
+    fn stranger(&self, pid: i64, why: &str) -> Failure {
+        let file = self.data.join("postmaster.pid");
+        Failure::new(format!("{} names process {pid}, which is not this server", file.display()))
+            .because(why.to_owned())
+            .because("no process was signalled, and nothing was changed")
+            .hint(format!("if no server runs on {}, remove {}", self.data.display(), file.display()))
+    }
+}

@@ -1,0 +1,64 @@
+//! From a TARGET word to a place: whose directory it is, and a delegate of theirs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{Layout, Place, cluster};
+use crate::delegate::Delegate;
+use crate::failure::{Failure, Result};
+use crate::folder::layout::Folder;
+use crate::privilege::files::{self, Kind};
+use crate::privilege::user::{SystemUser, effective_uid, running_as_root};
+
+impl Place {
+    /// A folder of `pgseal up`, or a data directory.
+    pub(crate) async fn of_directory(word: &str, path: &Path) -> Result<Self> {
+        let real = fs::canonicalize(path).map_err(|error| Failure::io("find", path, &error))?;
+        let made = Folder::at(real.clone());
+        let is_made = files::status(&made.settings()).is_ok_and(|found| found.is_some());
+        if is_made {
+            return Self::at(word, made.data(), Layout::Folder).await;
+        }
+        Self::at(word, real, Layout::Plain).await
+    }
+
+    /// A cluster of postgresql-common.
+    pub(crate) async fn of_cluster(version: &str, name: &str, folder: &Path) -> Result<Self> {
+        let data = cluster::data_directory(folder).await?;
+        let layout = Layout::Cluster { version: version.to_owned(), name: name.to_owned() };
+        Self::at(&format!("{version}/{name}"), data, layout).await
+    }
+
+    async fn at(word: &str, data: PathBuf, layout: Layout) -> Result<Self> {
+        let data = fs::canonicalize(&data).map_err(|error| Failure::io("find", &data, &error))?;
+        let found = files::status(&data).map_err(|error| Failure::io("look at", &data, &error))?;
+        let found = found.filter(|found| found.kind == Kind::Directory);
+        let found = found.ok_or_else(|| Failure::new(format!("{} is no directory", data.display())))?;
+        let owner = owner(&data, found.uid)?;
+        let mut delegate = Delegate::start(&owner).await?;
+        if delegate.look(&data.join("PG_VERSION")).await?.is_none() {
+            return Err(Failure::new(format!("{} is no data directory of PostgreSQL", data.display()))
+                .because("there is no PG_VERSION in it")
+                .hint("a data directory, a cluster such as 15/main, or a folder made by pgseal up"));
+        }
+        Ok(Self { word: word.to_owned(), data, layout, delegate })
+    }
+}
+
+/// The user whose server this is: PostgreSQL refuses to run on a directory of anybody else
+/// (miscinit.c, checkDataDir), and to run as root.
+fn owner(data: &Path, uid: u32) -> Result<SystemUser> {
+    if uid == 0 {
+        return Err(Failure::new(format!("{} belongs to root, as whom no server runs", data.display()))
+            .hint("check the path, or its owner"));
+    }
+    if running_as_root() {
+        return SystemUser::with_uid(uid);
+    }
+    if uid == effective_uid() {
+        return SystemUser::current();
+    }
+    let owner = SystemUser::name_of(uid);
+    Err(Failure::new(format!("{} belongs to {owner}, and you are not {owner}", data.display()))
+        .hint(format!("sudo pgseal …, or sudo -u {owner} pgseal …")))
+}

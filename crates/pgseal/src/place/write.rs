@@ -1,0 +1,88 @@
+//! Files of the server's, written and removed in the right name: the server's user's, or root's where
+//! the file and its folder are root's alone.
+
+use std::path::Path;
+
+use super::Place;
+use crate::delegate::message::{Reply, Request};
+use crate::failure::{Failure, Result};
+use crate::journal::digest;
+use crate::privilege::files::{self, Kind};
+use crate::privilege::trusted;
+use crate::privilege::user::{SystemUser, running_as_root};
+
+/// Configuration files; a frame carries 16 MiB.
+const LIMIT: u64 = 15 << 20;
+
+impl Place {
+    /// The digest of what lies at a real path; `None`: nothing does.
+    pub(crate) async fn digest_of(&mut self, path: &Path) -> Result<Option<String>> {
+        match self.delegate.look(path).await? {
+            None => Ok(None),
+            Some(_) => Ok(Some(digest(&self.delegate.read(path, LIMIT).await?))),
+        }
+    }
+
+    /// Puts these bytes at a real path by one rename; owner and group of what was there stay.
+    pub(crate) async fn put(&mut self, path: &Path, mode: u32, bytes: &[u8]) -> Result<()> {
+        if self.is_roots_alone(path).await? {
+            return files::replace(path, mode, bytes).map_err(|error| Failure::io("replace", path, &error));
+        }
+        self.delegate.replace(path, mode, bytes).await
+    }
+
+    /// Removes a file, where there is one, and what an interrupted write left beside it.
+    pub(crate) async fn clear_away(&mut self, path: &Path) -> Result<()> {
+        self.clear_remains(path).await?;
+        if self.delegate.look(path).await?.is_some() {
+            self.delegate.remove(path).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes what an interrupted write left beside a file.
+    pub(crate) async fn clear_remains(&mut self, path: &Path) -> Result<()> {
+        let remains = files::beside(path).map_err(|error| Failure::io("name", path, &error))?;
+        if self.delegate.look(&remains).await?.is_none() {
+            return Ok(());
+        }
+        if self.is_roots_alone(path).await? {
+            return files::remove(&remains).map_err(|error| Failure::io("remove", &remains, &error));
+        }
+        self.delegate.remove(&remains).await
+    }
+
+    /// An empty folder; one that is not empty, or not there, stays as it is.
+    pub(crate) async fn remove_folder(&mut self, folder: &Path) -> Result<()> {
+        match self.delegate.ask(&Request::RemoveFolder { path: folder.to_owned() }, &[]).await?.0 {
+            Reply::Done | Reply::Failed(_) => Ok(()),
+            other => Err(self.delegate.unexpected("remove the folder", folder, &other)),
+        }
+    }
+
+    /// Whether a file is root's, in a folder that only root may write, and we are root.
+    async fn is_roots_alone(&mut self, path: &Path) -> Result<bool> {
+        let found = self.delegate.look(path).await?;
+        let Some((_, found)) = found.filter(|(_, found)| found.kind == Kind::File) else { return Ok(false) };
+        let user = self.delegate.user();
+        if found.uid == user.uid {
+            return Ok(false);
+        }
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        if running_as_root() && found.uid == 0 && trusted::folder_for_root(folder).is_ok() {
+            return Ok(true);
+        }
+        let owner = SystemUser::name_of(found.uid);
+        Err(Failure::new(format!(
+            "{} belongs to {owner}, and the server runs as {}",
+            path.display(),
+            user.name
+        ))
+        .because("whoever writes it would own it afterwards; nothing was changed")
+        .hint(format!(
+            "chown {} {}, or run pgseal as root where it is root's in root's folder",
+            user.name,
+            path.display()
+        )))
+    }
+}

@@ -1,0 +1,211 @@
+//! The plan carried out: before-images on disk first, then stage by stage a few renames, one reload and
+//! a proof. Whoever calls it takes everything back when it fails.
+
+use std::path::Path;
+use std::time::Duration;
+
+use pgseal_wire::Session;
+use time::OffsetDateTime;
+use tokio::time::Instant;
+use zeroize::Zeroizing;
+
+use super::facts::Facts;
+use super::observe::PEM;
+use super::plan::{Plan, Stage, StageKind, Write};
+use super::prove::{promised, prove};
+use super::restart;
+use crate::failure::{Failure, Result};
+use crate::journal::{Before, Change, FileChange, Image, Journal, digest, moment};
+use crate::place::{Login, Place};
+use crate::server::process::RunningServer;
+use crate::sql::{rows_of, text_of};
+use crate::verify::claim::Proof;
+
+const LOADED_WITHIN: Duration = Duration::from_secs(20);
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(5);
+
+/// A server about to be changed, and what is held of it.
+pub(crate) struct Work<'w> {
+    pub(crate) place: &'w mut Place,
+    pub(crate) server: RunningServer,
+    /// Opened before the first change, held to the end.
+    pub(crate) held: &'w Session,
+    pub(crate) who: &'w Login,
+    pub(crate) facts: &'w Facts,
+    pub(crate) plan: &'w Plan,
+    pub(crate) excepted: bool,
+}
+
+/// Writes the change down. Nothing of the server's has been touched when this returns.
+pub(crate) fn write_down(
+    journal: &Journal,
+    facts: &Facts,
+    plan: &Plan,
+    data: &Path,
+    now: OffsetDateTime,
+) -> Result<Change> {
+    let mut images = Vec::new();
+    let mut files = Vec::new();
+    for write in plan.writes() {
+        let before = write.before.as_ref().map(|was| {
+            let image = if write.secret {
+                Image::Beside(previous(&write.path))
+            } else {
+                let name = format!("before-{}", images.len());
+                images.push((name.clone(), Zeroizing::new(was.bytes.clone())));
+                Image::Stored(name)
+            };
+            let status = was.status;
+            Before { digest: was.digest.clone(), uid: status.uid, gid: status.gid, mode: status.mode, image }
+        });
+        files.push(FileChange {
+            path: write.path.clone(),
+            before,
+            after: digest(&write.bytes),
+            mode: write.mode,
+            diff: write.diff.clone(),
+        });
+    }
+    let needs_folder = plan.writes().any(|write| write.path.parent() == Some(facts.tls_folder.as_path()));
+    let change = Change {
+        format: 1,
+        id: plan.id.clone(),
+        began: moment(now)?,
+        data: data.to_owned(),
+        title: plan.steps().map(|step| step.name).collect::<Vec<_>>().join(", "),
+        files,
+        folders: if needs_folder && !facts.tls_folder_is_there {
+            vec![facts.tls_folder.clone()]
+        } else {
+            Vec::new()
+        },
+        view: facts.view.clone(),
+    };
+    journal.begin(&change, &images)?;
+    Ok(change)
+}
+
+/// The one previous key, beside the new one.
+fn previous(path: &Path) -> std::path::PathBuf {
+    path.with_file_name(format!("previous-{PEM}"))
+}
+
+/// Every stage, each proved before the next begins.
+pub(crate) async fn apply(work: &mut Work<'_>, change: &Change) -> Result<Proof> {
+    for folder in &change.folders {
+        work.place.delegate.make_folder(folder, 0o755).await?;
+    }
+    let mut proof = None;
+    for stage in work.plan.stages.iter().filter(|stage| !stage.steps.is_empty()) {
+        let broken = errors(work.held).await?;
+        for write in stage.steps.iter().flat_map(|step| &step.writes) {
+            put(work, write).await?;
+        }
+        nothing_new_is_wrong(work.held, &broken).await?;
+        reload(work).await?;
+        proof = Some(proved(work, stage).await?);
+    }
+    match proof {
+        Some(proof) => Ok(proof),
+        None => look_again(work).await,
+    }
+}
+
+/// The proof of a server where nothing was to be done.
+pub(crate) async fn look_again(work: &mut Work<'_>) -> Result<Proof> {
+    let inside = work.place.session(&work.server, work.who).await?;
+    let proof = prove(work.facts, work.plan, work.who, &inside, OffsetDateTime::now_utc()).await;
+    let restart = restart::claim(work.place, &inside, &work.plan.leaf).await;
+    inside.close().await;
+    let mut proof = proof?;
+    proof.add(restart);
+    Ok(proof)
+}
+
+async fn put(work: &mut Work<'_>, write: &Write) -> Result<()> {
+    // Somebody may have been faster since the plan was made.
+    let now = work.place.digest_of(&write.path).await?;
+    let planned = write.before.as_ref().map(|was| was.digest.clone());
+    if now != planned {
+        return Err(Failure::new(format!(
+            "{} was changed while pgseal worked on it, and was not written over",
+            write.path.display()
+        )));
+    }
+    if write.secret && planned.is_some() {
+        let old = work.place.delegate.read(&write.path, 1 << 20).await?;
+        work.place.put(&previous(&write.path), 0o600, &old).await?;
+    }
+    work.place.put(&write.path, write.mode, &write.bytes).await
+}
+
+/// Rows of pg_file_settings and pg_hba_file_rules that complain. Both read the files as they are now.
+async fn errors(session: &Session) -> Result<Vec<String>> {
+    const ERRORS: &str = "SELECT coalesce(sourcefile, '') || ' line ' || coalesce(sourceline::text, '?') || ' ' || \
+         coalesce(name, '') || ': ' || error FROM pg_file_settings WHERE error IS NOT NULL AND NOT coalesce(applied, false) \
+         UNION ALL SELECT 'pg_hba.conf line ' || coalesce(line_number::text, '?') || ': ' || coalesce(error, 'no rule') \
+         FROM pg_hba_file_rules WHERE error IS NOT NULL OR type IS NULL ORDER BY 1";
+    let rows = rows_of(session, ERRORS, &[]).await;
+    let rows = rows.map_err(|why| Failure::new(format!("could not read pg_file_settings: {why}")))?;
+    Ok(rows.iter().filter_map(|row| row.try_get(0).ok()).collect())
+}
+
+async fn nothing_new_is_wrong(session: &Session, before: &[String]) -> Result<()> {
+    let new: Vec<String> = errors(session).await?.into_iter().filter(|line| !before.contains(line)).collect();
+    if new.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new("PostgreSQL would refuse what was written").because_all(new))
+}
+
+/// SIGHUP, and a wait until the server has read its files: the postmaster reloads all of them before it
+/// takes another connection, and its children are told first (postmaster.c, process_pm_reload_request).
+async fn reload(work: &mut Work<'_>) -> Result<()> {
+    const LOADED: &str = "SELECT pg_conf_load_time()::text";
+    let ask = |session| text_of(session, LOADED, &[]);
+    let before = ask(work.held).await.map_err(|why| lost(&why))?;
+    work.place.reload().await?;
+    let deadline = Instant::now() + LOADED_WITHIN;
+    while ask(work.held).await.map_err(|why| lost(&why))? == before {
+        if Instant::now() >= deadline {
+            return Err(Failure::new(format!(
+                "the server did not read its configuration again within {} s of SIGHUP",
+                LOADED_WITHIN.as_secs()
+            )));
+        }
+        tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+    }
+    Ok(())
+}
+
+fn lost(why: &str) -> Failure {
+    Failure::new(format!("the session that was opened before the change was lost: {why}"))
+}
+
+/// A new login from inside, then every claim; one that was promised and does not hold is an error.
+async fn proved(work: &mut Work<'_>, stage: &Stage) -> Result<Proof> {
+    let proof = look_again(work).await?;
+    let kind = if work.plan.enforce && stage.kind == StageKind::Tls && !work.plan.has(StageKind::Enforcement)
+    {
+        StageKind::Enforcement
+    } else {
+        stage.kind
+    };
+    let failed: Vec<String> = proof
+        .claims
+        .iter()
+        .filter(|claim| claim.holds != Some(true))
+        .filter(|claim| promised(claim.name, work.plan, kind, work.who, work.excepted))
+        .map(|claim| {
+            let reason = claim.reason.clone().unwrap_or_default();
+            format!("{}: {} {reason}", claim.name.title(), claim.evidence)
+        })
+        .collect();
+    if failed.is_empty() {
+        return Ok(proof);
+    }
+    let log = super::observe::log_lines(work.place, work.held).await;
+    Err(Failure::new("the wire does not show what was promised")
+        .because_all(failed)
+        .because_all(log.into_iter().map(|line| format!("server log: {line}"))))
+}

@@ -1,0 +1,273 @@
+//! Which certificate the server is to have: the present one where it is good, or one that is issued or
+//! brought now.
+
+use std::path::Path;
+
+use pgseal_pki::public_key::KeyKind;
+use pgseal_pki::{
+    AuthorityRequest, Certificate, CertificateAuthority, IssuedCertificate, LeafRequest, PrivateKey,
+    SubjectAltName, order_of, read_bundle,
+};
+use time::{Duration, OffsetDateTime};
+
+use super::facts::Facts;
+use super::present::flaw;
+use super::wish::{Source, Wish};
+use crate::failure::{Failure, Result};
+use crate::privilege::{files, trusted};
+
+/// Certificates and keys are some kB.
+const LIMIT: u64 = 4 << 20;
+/// A clock a little behind ours must not find a fresh certificate "not yet valid".
+const BACKDATED: Duration = Duration::minutes(5);
+const AUTHORITY_LIFE: Duration = Duration::days(3650);
+/// As `pgseal up` calls them.
+pub(crate) const AUTHORITY_CERTIFICATE: &str = "server-ca.crt";
+pub(crate) const AUTHORITY_KEY: &str = "server-ca.key";
+
+/// What is to be served.
+pub(crate) enum Chosen {
+    /// What is there stays.
+    Kept { leaf: Box<Certificate>, names: Vec<SubjectAltName> },
+    /// Key and certificate to be installed.
+    New(Box<New>),
+}
+
+pub(crate) struct New {
+    pub(crate) issued: IssuedCertificate,
+    /// The CA that clients are to trust, where it is known.
+    pub(crate) authority: Option<Certificate>,
+    /// A CA to be written first, by the person who runs pgseal.
+    pub(crate) to_found: Option<CertificateAuthority>,
+    pub(crate) names: Vec<SubjectAltName>,
+    /// Why the present one does not do.
+    pub(crate) why: String,
+}
+
+impl Chosen {
+    pub(crate) const fn leaf(&self) -> &Certificate {
+        match self {
+            Self::Kept { leaf, .. } => leaf,
+            Self::New(new) => &new.issued.certificate,
+        }
+    }
+}
+
+/// Chooses, and issues where that is called for; writes nothing.
+pub(crate) fn choose(facts: &Facts, wish: &Wish, now: OffsetDateTime) -> Result<Chosen> {
+    let why = match &facts.certificate {
+        Ok(present) => match (&present.key, flaw(&present.leaf, &present.others, &wish.sans, now)) {
+            (Err(why), _) => why.clone(),
+            (Ok(()), Some(flaw)) => flaw,
+            (Ok(()), None) if wish.reissue => "a new one was asked for".to_owned(),
+            (Ok(()), None) if !brings_another(wish, &present.leaf)? => {
+                return Ok(Chosen::Kept { leaf: Box::new(present.leaf.clone()), names: wish.sans.clone() });
+            }
+            (Ok(()), None) => "another one is brought".to_owned(),
+        },
+        Err(why) => why.clone(),
+    };
+    match &wish.source {
+        Source::Present => Err(Failure::usage("there is no certificate to serve, and none was brought")
+            .because(format!("the present one does not do: {why}"))
+            .hint("--new-ca DIR for a CA of your own, --ca DIR, or --cert FILE --key FILE")),
+        Source::Authority(folder) => {
+            let authority = load_authority(folder)?;
+            Ok(Chosen::New(Box::new(issue(authority, false, facts, wish, now, why)?)))
+        }
+        Source::NewAuthority(folder) => {
+            let authority = new_authority(folder, facts, now)?;
+            Ok(Chosen::New(Box::new(issue(authority, true, facts, wish, now, why)?)))
+        }
+        Source::Given { certificate, key } => {
+            Ok(Chosen::New(Box::new(given(certificate, key, wish, now, why)?)))
+        }
+    }
+}
+
+/// Whether `--cert` names another certificate than the one that is served already.
+fn brings_another(wish: &Wish, present: &Certificate) -> Result<bool> {
+    match &wish.source {
+        Source::Given { certificate, .. } => {
+            let brought =
+                read_bundle(&read(certificate)?).map_err(|error| unreadable(certificate, &error))?;
+            Ok(brought.certificates.first().is_some_and(|leaf| leaf != present))
+        }
+        _ => Ok(false),
+    }
+}
+
+fn issue(
+    authority: CertificateAuthority,
+    found_now: bool,
+    facts: &Facts,
+    wish: &Wish,
+    now: OffsetDateTime,
+    why: String,
+) -> Result<New> {
+    let names = names(facts, wish);
+    let request = LeafRequest {
+        subject: None,
+        sans: names.clone(),
+        key_type: wish.key_type,
+        not_before: now - BACKDATED,
+        not_after: now + wish.validity.duration(),
+    };
+    let issued = authority.issue_server(&request).map_err(|error| {
+        Failure::new(format!("the CA could not issue a certificate: {error}")).because("nothing was changed")
+    })?;
+    Ok(New {
+        issued,
+        authority: Some(authority.certificate().clone()),
+        to_found: found_now.then_some(authority),
+        names,
+        why,
+    })
+}
+
+/// localhost, the loopbacks, the machine's name, the addresses listened on, and what was asked for.
+fn names(facts: &Facts, wish: &Wish) -> Vec<SubjectAltName> {
+    let local = ["localhost", "127.0.0.1", "::1"].into_iter().filter_map(|name| name.parse().ok());
+    let listened = facts.listens_on.iter().map(|ip| SubjectAltName::Ip(*ip));
+    let mut names: Vec<SubjectAltName> = Vec::new();
+    for name in local.chain(facts.host_name.clone()).chain(listened).chain(wish.sans.iter().cloned()) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+fn new_authority(folder: &Path, facts: &Facts, now: OffsetDateTime) -> Result<CertificateAuthority> {
+    let absolute = std::path::absolute(folder).map_err(|error| Failure::io("resolve", folder, &error))?;
+    if let Some(parent) = absolute.parent() {
+        trusted::parent_for_root(parent)?;
+    }
+    if files::status(&absolute).map_err(|error| Failure::io("look at", &absolute, &error))?.is_some() {
+        return Err(Failure::usage(format!("--new-ca {}: there is something already", folder.display()))
+            .hint(format!("--ca {} to issue with it, or another folder", folder.display())));
+    }
+    let machine = facts.host_name.as_ref().map_or_else(|| "localhost".to_owned(), ToString::to_string);
+    // A common name holds 64 characters (RFC 5280, ub-common-name).
+    let machine: String = machine.chars().take(40).collect();
+    let subject = format!("CN=pgseal server CA {machine}")
+        .parse()
+        .map_err(|error| Failure::new(format!("could not name the CA: {error}")))?;
+    let request = AuthorityRequest {
+        subject,
+        key_type: pgseal_pki::KeyType::EcdsaP256,
+        not_before: now - BACKDATED,
+        not_after: now + AUTHORITY_LIFE,
+        permitted: None,
+    };
+    CertificateAuthority::create(&request)
+        .map_err(|error| Failure::new(format!("could not make the CA: {error}")))
+}
+
+/// Writes a new CA's folder, 0700, its key 0600.
+pub(crate) fn found(folder: &Path, authority: &CertificateAuthority) -> Result<()> {
+    let absolute = std::path::absolute(folder).map_err(|error| Failure::io("resolve", folder, &error))?;
+    files::make_folder(&absolute, 0o700)
+        .map_err(|error| Failure::io("make the folder", &absolute, &error))?;
+    let key = absolute.join(AUTHORITY_KEY);
+    files::create(&key, 0o600, authority.key_pem().as_str().as_bytes())
+        .map_err(|error| Failure::io("write", &key, &error))?;
+    let certificate = absolute.join(AUTHORITY_CERTIFICATE);
+    files::create(&certificate, 0o644, authority.certificate_pem().as_bytes())
+        .map_err(|error| Failure::io("write", &certificate, &error))
+}
+
+fn load_authority(folder: &Path) -> Result<CertificateAuthority> {
+    let absolute = std::path::absolute(folder).map_err(|error| Failure::io("resolve", folder, &error))?;
+    trusted::folder_for_root(&absolute)?;
+    let (certificate, key) = (absolute.join(AUTHORITY_CERTIFICATE), absolute.join(AUTHORITY_KEY));
+    for (path, open) in [(&absolute, 0o077), (&key, 0o077)] {
+        let found = files::status(path).map_err(|error| Failure::io("look at", path, &error))?;
+        let found = found.ok_or_else(|| {
+            Failure::usage(format!("--ca {}: there is no {}", folder.display(), path.display()))
+                .hint("--new-ca DIR makes one")
+        })?;
+        if found.mode & open != 0 {
+            return Err(Failure::new(format!(
+                "the CA key is not private: {} has mode {:04o}",
+                path.display(),
+                found.mode
+            ))
+            .hint(format!("chmod go= {}, and if somebody may have read it, make a new CA", path.display())));
+        }
+    }
+    CertificateAuthority::load(&read(&certificate)?, &read(&key)?, None)
+        .map_err(|error| Failure::new(format!("the CA in {} cannot issue: {error}", folder.display())))
+}
+
+/// A certificate from elsewhere: put in order, and refused where clients would refuse it.
+fn given(certificate: &Path, key: &Path, wish: &Wish, now: OffsetDateTime, why: String) -> Result<New> {
+    let bundle = read_bundle(&read(certificate)?).map_err(|error| unreadable(certificate, &error))?;
+    let mut certificates = bundle.certificates;
+    if certificates.is_empty() {
+        return Err(Failure::usage(format!("{} holds no certificate", certificate.display())));
+    }
+    let leaf = certificates.remove(0);
+    let private = read_bundle(&read(key)?).map_err(|error| unreadable(key, &error))?.private_key;
+    let key_pem = match private {
+        Some(PrivateKey::Plain(key)) => key,
+        Some(PrivateKey::Encrypted(_)) => {
+            return Err(Failure::usage(format!("the key {} is behind a passphrase", key.display()))
+                .because("a server that reloads by itself cannot ask for one")
+                .hint("openssl pkey -in KEY -out NEW-KEY, in a folder that only you can read"));
+        }
+        None => return Err(Failure::usage(format!("{} holds no private key", key.display()))),
+    };
+    if !key_pem.belongs_to(&leaf) {
+        return Err(Failure::usage(format!(
+            "the key {} does not belong to the certificate {}",
+            key.display(),
+            certificate.display()
+        ))
+        .because("nothing was changed"));
+    }
+    if let Some(flaw) = flaw(&leaf, &certificates, &wish.sans, now).or_else(|| weak(&leaf)) {
+        return Err(Failure::usage(format!("the certificate {} does not do: {flaw}", certificate.display()))
+            .because("nothing was changed"));
+    }
+    let order = order_of(&leaf, &certificates);
+    let chain: Vec<&Certificate> =
+        order.issuers.iter().filter_map(|index| certificates.get(*index)).collect();
+    let authority = chain.iter().find(|one| one.self_signed()).map(|root| (*root).clone());
+    let issued = IssuedCertificate {
+        certificate_pem: leaf.pem(),
+        // Clients hold the root; sending it helps nobody.
+        chain_pem: chain.iter().filter(|one| !one.self_signed()).map(|one| one.pem()).collect(),
+        certificate: leaf,
+        key: key_pem,
+    };
+    Ok(New { issued, authority, to_found: None, names: wish.sans.clone(), why })
+}
+
+/// Keys that break clients or that OpenSSL 3 refuses.
+fn weak(leaf: &Certificate) -> Option<String> {
+    match leaf.public_key().kind() {
+        KeyKind::Ed25519 | KeyKind::Ed448 => {
+            Some("with its key no tls-server-end-point exists, so libpq's channel binding fails".to_owned())
+        }
+        KeyKind::Rsa(bits) if *bits < 2048 => Some(format!("RSA with {bits} bits is refused by OpenSSL 3")),
+        KeyKind::RsaPss | KeyKind::Dsa | KeyKind::ExplicitCurve => {
+            Some(format!("{} is spoken by few clients", leaf.public_key().kind()))
+        }
+        _ => None,
+    }
+}
+
+/// As root only what nobody else could have put there: it ends up where the server's user can read it.
+fn read(path: &Path) -> Result<zeroize::Zeroizing<Vec<u8>>> {
+    let absolute = std::path::absolute(path).map_err(|error| Failure::io("resolve", path, &error))?;
+    trusted::file_for_root(&absolute)?;
+    if let Some(parent) = absolute.parent() {
+        trusted::parent_for_root(parent)?;
+    }
+    files::read_plain(&absolute, LIMIT).map_err(|error| Failure::io("read", path, &error))
+}
+
+fn unreadable(path: &Path, error: &pgseal_pki::BundleError) -> Failure {
+    Failure::usage(format!("{} cannot be read as PEM: {error}", path.display()))
+}

@@ -1,0 +1,99 @@
+//! What is true of a server before it is changed. Plain values.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use pgseal_conf::PgVersion;
+use pgseal_conf::hba::Roles;
+use pgseal_conf::settings::Settings;
+use pgseal_pki::{Certificate, SubjectAltName};
+
+use crate::hba::source::Source;
+use crate::journal::View;
+use crate::privilege::files::Status;
+use crate::sessions::Seen;
+
+pub(crate) struct Facts {
+    pub(crate) version: PgVersion,
+    /// As the server prints it.
+    pub(crate) version_text: String,
+    /// `pg_control`'s, the same in the file and over SQL.
+    pub(crate) identifier: u64,
+    /// `pg_postmaster_start_time()`.
+    pub(crate) started: String,
+    pub(crate) in_recovery: bool,
+    /// `pg_settings`, as far as TLS and logins go.
+    pub(crate) settings: BTreeMap<String, Setting>,
+    /// What the configuration files say now.
+    pub(crate) files: Settings,
+    /// The main configuration file.
+    pub(crate) main: ServerFile,
+    /// `postgresql.auto.conf`.
+    pub(crate) auto: Option<ServerFile>,
+    pub(crate) hba: ServerFile,
+    /// The same with all that it includes.
+    pub(crate) rules: Source,
+    pub(crate) certificate: Result<Present, String>,
+    pub(crate) tls_folder: PathBuf,
+    pub(crate) tls_folder_is_there: bool,
+    /// What lies where our key and certificate go.
+    pub(crate) own: OwnFiles,
+    /// Where it can be reached from here.
+    pub(crate) addresses: Vec<IpAddr>,
+    pub(crate) port: u16,
+    /// Every address that it listens on is among the names of a certificate made for it.
+    pub(crate) listens_on: Vec<IpAddr>,
+    pub(crate) host_name: Option<SubjectAltName>,
+    pub(crate) sessions: Vec<Seen>,
+    pub(crate) roles: Option<Roles>,
+    pub(crate) view: View,
+}
+
+/// One row of `pg_settings`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Setting {
+    pub(crate) value: String,
+    /// `default`, `configuration file`, `command line` …
+    pub(crate) source: String,
+    /// What holds when nothing sets it.
+    pub(crate) boot: String,
+}
+
+/// A file of the server's, as it is.
+#[derive(Clone, Debug)]
+pub(crate) struct ServerFile {
+    /// As the server calls it.
+    pub(crate) named: PathBuf,
+    /// Where that leads.
+    pub(crate) real: PathBuf,
+    pub(crate) status: Status,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// The certificate that the settings name.
+pub(crate) struct Present {
+    pub(crate) leaf: Certificate,
+    pub(crate) others: Vec<Certificate>,
+    /// Why the key does not serve, if so.
+    pub(crate) key: Result<(), String>,
+}
+
+/// Our own files, where there are some.
+#[derive(Default)]
+pub(crate) struct OwnFiles {
+    pub(crate) pem: Option<(Status, String)>,
+    pub(crate) certificate: Option<ServerFile>,
+    pub(crate) authority: Option<ServerFile>,
+}
+
+impl Facts {
+    pub(crate) fn setting(&self, name: &str) -> &str {
+        self.settings.get(name).map_or("", |setting| &setting.value)
+    }
+
+    /// Whether TLS is on as far as the wire shows.
+    pub(crate) const fn offers_tls(&self) -> bool {
+        self.view.certificate.is_some()
+    }
+}

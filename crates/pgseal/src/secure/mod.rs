@@ -1,0 +1,20 @@
+//! A server that lives, taken to TLS and then to TLS only: observe, judge, plan, apply, verify; back
+//! again when it does not verify.
+
+mod apply;
+pub(crate) mod certificate;
+pub(crate) mod facts;
+pub(crate) mod lockout;
+mod observe;
+pub(crate) mod plan;
+mod present;
+mod prove;
+pub(crate) mod recover;
+mod restart;
+pub(crate) mod restore;
+pub(crate) mod run;
+mod sessions_end;
+mod settings;
+mod view;
+pub(crate) mod watcher;
+pub(crate) mod wish;

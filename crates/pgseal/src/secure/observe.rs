@@ -1,0 +1,287 @@
+//! Looks at a running server from inside and outside. Changes nothing.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use pgseal_conf::settings::{CommandLine, ErrorLimit, Settings, postmaster_opts};
+use pgseal_conf::{ByteString, PgVersion};
+use pgseal_wire::Session;
+
+use super::facts::{Facts, OwnFiles, ServerFile, Setting};
+use super::{present, view};
+use crate::delegate::message::{Reply, Request};
+use crate::failure::{Failure, Result};
+use crate::hba::fetch::fetch;
+use crate::hba::roles::roles;
+use crate::hba::snapshot::Snapshot;
+use crate::journal::digest;
+use crate::place::{Login, Place};
+use crate::server::process::RunningServer;
+use crate::sessions::sessions;
+use crate::sql::{rows_of, text_of};
+
+/// Configuration files: 2 million lines of pg_hba.conf are 100 MB, and a frame carries 16 MiB.
+const LIMIT: u64 = 15 << 20;
+
+/// What the certificate's files are called in our folder.
+pub(crate) const PEM: &str = "server-with-key.pem";
+pub(crate) const CERTIFICATE: &str = "server.crt";
+pub(crate) const AUTHORITY: &str = "ca.crt";
+
+/// Everything there is to know before a change.
+pub(crate) async fn observe(
+    place: &mut Place,
+    server: &RunningServer,
+    session: &Session,
+    who: &Login,
+) -> Result<Facts> {
+    let identifier = identity(place, session).await?;
+    must_be_superuser(session, who).await?;
+    not_managed_by_others(place).await?;
+    let number = ask(session, "SELECT current_setting('server_version_num')").await?;
+    let version = PgVersion::from_version_num(number.parse().unwrap_or(0))
+        .map_err(|error| Failure::new(error.to_string()))?;
+    let settings = settings(session).await?;
+    let named =
+        |name: &str| settings.get(name).map(|setting| PathBuf::from(&setting.value)).unwrap_or_default();
+    let main = server_file(place, &named("config_file")).await?;
+    let auto = server_file(place, &place.data.join("postgresql.auto.conf")).await.ok();
+    let hba = server_file(place, &named("hba_file")).await?;
+    let files = configuration(place, &main, version).await;
+    let rules = fetch(&mut place.delegate, &bytes_of_path(&hba.named), version)
+        .await
+        .map_err(|why| Failure::new(format!("could not read the server's pg_hba.conf: {why}")))?;
+    let tls_folder = place.tls_folder().await?;
+    let tls_folder_is_there = place.delegate.look(&tls_folder).await?.is_some();
+    let listens_on = listened(settings.get("listen_addresses").map_or("", |setting| &setting.value)).await;
+    let addresses = reached(&listens_on);
+    let view = match addresses.first() {
+        Some(address) => view::look(*address, server.port, who).await,
+        None => crate::journal::View::default(),
+    };
+    Ok(Facts {
+        version,
+        version_text: ask(session, "SELECT current_setting('server_version')").await?,
+        identifier,
+        started: ask(session, "SELECT pg_postmaster_start_time()::text").await?,
+        in_recovery: ask(session, "SELECT pg_is_in_recovery()::text").await? == "true",
+        certificate: present::look(place, &settings).await,
+        own: own_files(place, &tls_folder).await?,
+        settings,
+        files,
+        main,
+        auto,
+        hba,
+        rules,
+        tls_folder,
+        tls_folder_is_there,
+        addresses,
+        port: server.port,
+        listens_on: specific(&listens_on),
+        host_name: crate::server::machine::host_name(),
+        sessions: sessions(session)
+            .await
+            .map_err(|why| Failure::new(format!("could not list sessions: {why}")))?,
+        roles: roles(session).await.ok(),
+        view,
+    })
+}
+
+async fn ask(session: &Session, sql: &str) -> Result<String> {
+    text_of(session, sql, &[])
+        .await
+        .map_err(|why| Failure::new(format!("the server did not answer \"{sql}\": {why}")))
+}
+
+/// Files and SQL must speak of the same server: data directory and system identifier agree.
+async fn identity(place: &mut Place, session: &Session) -> Result<u64> {
+    let said = ask(session, "SELECT current_setting('data_directory')").await?;
+    let real = place.delegate.look(Path::new(&said)).await?.map(|(real, _)| real);
+    let identifier = place.identifier().await?;
+    let over_sql = ask(session, "SELECT system_identifier::text FROM pg_control_system()").await?;
+    if real.as_ref() == Some(&place.data) && over_sql == identifier.to_string() {
+        return Ok(identifier);
+    }
+    Err(Failure::new(format!("the server that was reached is not the one of {}", place.data.display()))
+        .because(format!(
+            "it says data_directory {said} and system identifier {over_sql}; the files say {identifier}"
+        ))
+        .because("nothing was changed"))
+}
+
+async fn must_be_superuser(session: &Session, who: &Login) -> Result<()> {
+    let rows = rows_of(session, "SELECT rolsuper FROM pg_roles WHERE rolname = session_user", &[])
+        .await
+        .map_err(Failure::new)?;
+    let superuser = rows.first().and_then(|row| row.try_get::<_, bool>(0).ok()).unwrap_or(false);
+    if superuser {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "{} is no superuser, and a plan rests on what only superusers see",
+        who.username
+    ))
+    .because("nothing was changed")
+    .hint("-U, PGUSER and PGPASSWORD of a superuser"))
+}
+
+/// Who manages the server's files would write over ours.
+async fn not_managed_by_others(place: &mut Place) -> Result<()> {
+    for (file, who, way) in [
+        (
+            "patroni.dynamic.json",
+            "Patroni",
+            "patronictl edit-config: parameters ssl, ssl_cert_file, ssl_key_file and pg_hba",
+        ),
+        (
+            "postgresql.base.conf",
+            "Patroni",
+            "patronictl edit-config: parameters ssl, ssl_cert_file, ssl_key_file and pg_hba",
+        ),
+        (
+            "custom.conf",
+            "CloudNativePG",
+            "the Cluster resource: spec.certificates and spec.postgresql.pg_hba",
+        ),
+    ] {
+        if place.delegate.look(&place.data.join(file)).await?.is_some() {
+            return Err(Failure::new(format!(
+                "{who} manages this server ({} is there) and would write over what is changed here",
+                place.data.join(file).display()
+            ))
+            .because("nothing was changed")
+            .hint(way));
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn settings(session: &Session) -> Result<BTreeMap<String, Setting>> {
+    const SETTINGS: &str = "SELECT name, coalesce(setting, ''), source, coalesce(boot_val, '') FROM pg_settings \
+         WHERE name LIKE 'ssl%' OR name IN ('listen_addresses', 'port', 'password_encryption', 'config_file', \
+         'hba_file', 'ident_file', 'data_directory', 'log_destination', 'logging_collector')";
+    let rows = rows_of(session, SETTINGS, &[])
+        .await
+        .map_err(|why| Failure::new(format!("could not read pg_settings: {why}")))?;
+    let read = |row: &tokio_postgres::Row| -> std::result::Result<(String, Setting), tokio_postgres::Error> {
+        Ok((
+            row.try_get(0)?,
+            Setting { value: row.try_get(1)?, source: row.try_get(2)?, boot: row.try_get(3)? },
+        ))
+    };
+    rows.iter()
+        .map(read)
+        .collect::<std::result::Result<_, _>>()
+        .map_err(|error| Failure::new(format!("could not read pg_settings: {error}")))
+}
+
+/// The file behind a path that the server named, read as the server reads it.
+pub(super) async fn server_file(place: &mut Place, named: &Path) -> Result<ServerFile> {
+    let found = place.delegate.look(named).await?;
+    let Some((real, status)) = found else {
+        return Err(Failure::new(format!("there is no {}", named.display())));
+    };
+    let bytes = place.delegate.read(&real, LIMIT).await?.to_vec();
+    Ok(ServerFile { named: named.to_owned(), real, status, bytes })
+}
+
+/// What the configuration files and the command line say.
+async fn configuration(place: &mut Place, main: &ServerFile, version: PgVersion) -> Settings {
+    let config_file = bytes_of_path(&main.named);
+    let data = bytes_of_path(&place.data);
+    let (settings, _) = Snapshot::of(&mut place.delegate, |files| {
+        Settings::load(&config_file, Some(&data), files, version, ErrorLimit::Hundred)
+    })
+    .await;
+    let opts = place.delegate.read(&place.data.join("postmaster.opts"), 1 << 20).await;
+    let arguments = opts.map(|text| postmaster_opts(&text)).unwrap_or_default();
+    let given: Vec<&[u8]> = arguments.iter().skip(1).map(ByteString::as_bytes).collect();
+    settings.with_command_line(CommandLine::parse(&given))
+}
+
+async fn own_files(place: &mut Place, folder: &Path) -> Result<OwnFiles> {
+    let pem = folder.join(PEM);
+    let mut own = OwnFiles::default();
+    if let Some((_, status)) = place.delegate.look(&pem).await? {
+        own.pem = Some((status, digest(&place.delegate.read(&pem, LIMIT).await?)));
+    }
+    own.certificate = server_file(place, &folder.join(CERTIFICATE)).await.ok();
+    own.authority = server_file(place, &folder.join(AUTHORITY)).await.ok();
+    Ok(own)
+}
+
+/// The addresses behind `listen_addresses`; an unspecified one stands for all of its family.
+async fn listened(setting: &str) -> Vec<IpAddr> {
+    let mut all = Vec::new();
+    for word in setting.split(',').map(|word| word.trim().trim_matches('"')).filter(|word| !word.is_empty()) {
+        let found: Vec<IpAddr> = match word {
+            "*" => vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
+            word => match word.parse() {
+                Ok(ip) => vec![ip],
+                Err(_) => tokio::net::lookup_host((word, 0))
+                    .await
+                    .map(|found| found.map(|address| address.ip()).collect())
+                    .unwrap_or_default(),
+            },
+        };
+        for ip in found {
+            if !all.contains(&ip) {
+                all.push(ip);
+            }
+        }
+    }
+    all
+}
+
+/// Where that can be reached from this machine: its own loopback for "every address".
+fn reached(listened: &[IpAddr]) -> Vec<IpAddr> {
+    let has_ipv6 = std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
+    let mut all = Vec::new();
+    for ip in listened {
+        let ip = match ip {
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            other => *other,
+        };
+        if !all.contains(&ip) && (ip.is_ipv4() || has_ipv6) {
+            all.push(ip);
+        }
+    }
+    all
+}
+
+fn specific(listened: &[IpAddr]) -> Vec<IpAddr> {
+    listened.iter().copied().filter(|ip| !ip.is_unspecified()).collect()
+}
+
+fn bytes_of_path(path: &Path) -> ByteString {
+    path.as_os_str().as_bytes().into()
+}
+
+/// A path as the server writes it: relative to the data directory.
+pub(super) fn in_data(place: &Place, path: &str) -> PathBuf {
+    place.data.join(OsStr::new(path))
+}
+
+/// The end of the server's log, where it can be found: what explains a refused reload.
+pub(super) async fn log_lines(place: &mut Place, session: &Session) -> Vec<String> {
+    let Ok(rows) = rows_of(session, "SELECT pg_current_logfile()", &[]).await else { return Vec::new() };
+    let named = rows.first().and_then(|row| row.try_get::<_, Option<String>>(0).ok()).flatten();
+    let path = match (&place.layout, named) {
+        (_, Some(path)) => in_data(place, &path),
+        (crate::place::Layout::Cluster { version, name }, None) => {
+            PathBuf::from(format!("/var/log/postgresql/postgresql-{version}-{name}.log"))
+        }
+        (crate::place::Layout::Folder, None) => {
+            place.data.parent().unwrap_or(Path::new("/")).join("log/postgresql.log")
+        }
+        (crate::place::Layout::Plain, None) => return Vec::new(),
+    };
+    match place.delegate.ask(&Request::ReadEnd { path, limit: 8 << 10 }, &[]).await {
+        Ok((Reply::Bytes, bytes)) => crate::server::said::last_lines(&bytes, 6),
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,289 @@
+//! What has to be written, in which order, and why. Pure: facts, wish and a certificate in, bytes out.
+
+use std::path::{Path, PathBuf};
+
+use pgseal_conf::hba::proof::{Verdict, plaintext_path};
+use pgseal_conf::hba::{Ruleset, World};
+use pgseal_pki::{Certificate, SubjectAltName, read_bundle, server_with_key_pem};
+use similar::TextDiff;
+use zeroize::Zeroizing;
+
+use super::certificate::{Chosen, New};
+use super::facts::{Facts, ServerFile};
+use super::observe::{AUTHORITY, CERTIFICATE, PEM};
+use super::settings::{self, Wished};
+use super::wish::Wish;
+use crate::failure::{Failure, Result};
+use crate::hba::{diff, enforcement};
+use crate::privilege::files::Status;
+
+/// The whole change. Its stages are proved one by one.
+pub(crate) struct Plan {
+    pub(crate) id: String,
+    /// The certificate that is to be served afterwards.
+    pub(crate) leaf: Certificate,
+    /// The names that it is to match.
+    pub(crate) names: Vec<SubjectAltName>,
+    /// The CA that clients are to trust, where it is known.
+    pub(crate) authority: Option<Certificate>,
+    pub(crate) wished: Vec<Wished>,
+    pub(crate) stages: Vec<Stage>,
+    /// Whether plaintext is to be refused afterwards.
+    pub(crate) enforce: bool,
+    /// Whether the certificate's issuer changes under clients that may verify it.
+    pub(crate) new_issuer: bool,
+}
+
+/// What is written before one reload.
+pub(crate) struct Stage {
+    pub(crate) kind: StageKind,
+    pub(crate) steps: Vec<Step>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StageKind {
+    /// Certificate and settings.
+    Tls,
+    /// The lines that refuse plaintext.
+    Enforcement,
+}
+
+/// What people read as one numbered step.
+pub(crate) struct Step {
+    /// `certificate`, `settings`, `enforce`.
+    pub(crate) name: &'static str,
+    pub(crate) title: String,
+    /// What connected clients notice.
+    pub(crate) effect: &'static str,
+    pub(crate) writes: Vec<Write>,
+}
+
+/// One file to be written whole.
+pub(crate) struct Write {
+    pub(crate) path: PathBuf,
+    pub(crate) mode: u32,
+    pub(crate) bytes: Zeroizing<Vec<u8>>,
+    pub(crate) before: Option<Was>,
+    pub(crate) diff: String,
+    /// A private key: never shown, never copied into the journal.
+    pub(crate) secret: bool,
+}
+
+/// A file as it was when the plan was made.
+#[derive(Clone)]
+pub(crate) struct Was {
+    pub(crate) status: Status,
+    pub(crate) digest: String,
+    /// Empty for keys.
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Plan {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.stages.iter().all(|stage| stage.steps.is_empty())
+    }
+
+    pub(crate) fn steps(&self) -> impl Iterator<Item = &Step> {
+        self.stages.iter().flat_map(|stage| &stage.steps)
+    }
+
+    pub(crate) fn writes(&self) -> impl Iterator<Item = &Write> {
+        self.steps().flat_map(|step| &step.writes)
+    }
+
+    pub(crate) fn has(&self, kind: StageKind) -> bool {
+        self.stages.iter().any(|stage| stage.kind == kind && !stage.steps.is_empty())
+    }
+}
+
+pub(crate) fn plan(facts: &Facts, wish: &Wish, chosen: &Chosen, word: &str, id: String) -> Result<Plan> {
+    let pem = facts.tls_folder.join(PEM);
+    let ours = match chosen {
+        Chosen::New(_) => Some(pem.as_path()),
+        Chosen::Kept { .. } => None,
+    };
+    let wished = settings::wished(facts, &wish.policy, ours)?;
+    settings::fixed_by_command_line(facts, &wished)?;
+    let mut tls = Vec::new();
+    if let Chosen::New(new) = chosen {
+        tls.push(certificate_step(facts, new, &pem));
+    }
+    tls.extend(settings_step(facts, &wished, &id, word)?);
+    let enforcement = if wish.enforce { enforcement_step(facts, wish)? } else { None };
+    let (names, authority) = match chosen {
+        Chosen::New(new) => (new.names.clone(), new.authority.clone()),
+        Chosen::Kept { names, leaf } => (names.clone(), own_authority(facts, leaf)),
+    };
+    Ok(Plan {
+        id,
+        leaf: chosen.leaf().clone(),
+        names,
+        authority,
+        wished,
+        enforce: wish.enforce,
+        new_issuer: new_issuer(facts, chosen),
+        stages: vec![
+            Stage { kind: StageKind::Tls, steps: tls },
+            Stage { kind: StageKind::Enforcement, steps: enforcement.into_iter().collect() },
+        ],
+    })
+}
+
+/// The CA beside a certificate that we installed earlier.
+fn own_authority(facts: &Facts, leaf: &Certificate) -> Option<Certificate> {
+    let file = facts.own.authority.as_ref()?;
+    let authority = read_bundle(&file.bytes).ok()?.certificates.into_iter().next()?;
+    leaf.issuer().same_as(authority.subject()).then_some(authority)
+}
+
+/// Whether clients that verify what is served now would refuse what is to come.
+fn new_issuer(facts: &Facts, chosen: &Chosen) -> bool {
+    match (&facts.certificate, chosen) {
+        (Ok(present), Chosen::New(new)) if facts.offers_tls() && present.key.is_ok() => {
+            !present.leaf.issuer().same_as(new.issued.certificate.issuer())
+        }
+        _ => false,
+    }
+}
+
+fn certificate_step(facts: &Facts, new: &New, pem: &Path) -> Step {
+    let leaf = &new.issued.certificate;
+    let names: Vec<String> = new.names.iter().map(ToString::to_string).collect();
+    let names = if names.is_empty() { leaf.dns_names() } else { names };
+    let own = |name: &str, mode: u32, bytes: &[u8], was: Option<&ServerFile>, secret: bool| Write {
+        path: facts.tls_folder.join(name),
+        mode,
+        bytes: Zeroizing::new(bytes.to_vec()),
+        before: was.map(was_file),
+        diff: String::new(),
+        secret,
+    };
+    let with_key = server_with_key_pem(&new.issued);
+    let mut writes = vec![Write {
+        before: facts.own.pem.as_ref().map(|(status, digest)| Was {
+            status: *status,
+            digest: digest.clone(),
+            bytes: Vec::new(),
+        }),
+        path: pem.to_owned(),
+        ..own(PEM, 0o600, with_key.as_bytes(), None, true)
+    }];
+    let certificate = new.issued.full_chain_pem();
+    writes.push(own(CERTIFICATE, 0o644, certificate.as_bytes(), facts.own.certificate.as_ref(), false));
+    if let Some(authority) = &new.authority {
+        let authority = authority.pem();
+        writes.push(own(AUTHORITY, 0o644, authority.as_bytes(), facts.own.authority.as_ref(), false));
+    }
+    Step {
+        name: "certificate",
+        title: format!(
+            "{} for {}, until {}, by {} ({})",
+            leaf.public_key().kind(),
+            names.join(", "),
+            leaf.not_after().date(),
+            leaf.issuer(),
+            new.why
+        ),
+        effect: "nothing until the reload; then new connections see it, and old ones go on",
+        writes,
+    }
+}
+
+fn was_file(file: &ServerFile) -> Was {
+    Was { status: file.status, digest: crate::journal::digest(&file.bytes), bytes: file.bytes.clone() }
+}
+
+fn settings_step(facts: &Facts, wished: &[Wished], id: &str, word: &str) -> Result<Option<Step>> {
+    let mut writes = Vec::new();
+    if let Some(auto) = settings::auto_file(facts, wished)
+        && let Some(file) = &facts.auto
+    {
+        writes.push(conf_write(file, auto));
+    }
+    if let Some(main) = settings::main_file(facts, wished, id, word)? {
+        writes.push(conf_write(&facts.main, main));
+    }
+    if writes.is_empty() {
+        return Ok(None);
+    }
+    let changed: Vec<&str> = wished
+        .iter()
+        .filter(|wish| !settings::satisfies(wish, facts.setting(wish.name)))
+        .map(|wish| wish.name)
+        .collect();
+    Ok(Some(Step {
+        name: "settings",
+        title: if changed.is_empty() { "their place in the files".to_owned() } else { changed.join(", ") },
+        effect: "a reload; sessions that stand go on as they are",
+        writes,
+    }))
+}
+
+fn conf_write(file: &ServerFile, new: Vec<u8>) -> Write {
+    // No context: other lines may hold passwords (primary_conninfo).
+    let (before, after) = (String::from_utf8_lossy(&file.bytes), String::from_utf8_lossy(&new));
+    let name = file.named.display().to_string();
+    let diff = TextDiff::from_lines(before.as_ref(), after.as_ref())
+        .unified_diff()
+        .context_radius(0)
+        .header(&name, &name)
+        .to_string();
+    Write {
+        path: file.real.clone(),
+        mode: file.status.mode,
+        before: Some(was_file(file)),
+        bytes: Zeroizing::new(new),
+        diff,
+        secret: false,
+    }
+}
+
+/// The two reject lines on top, with exceptions above them; refused where they would not close every
+/// path.
+fn enforcement_step(facts: &Facts, wish: &Wish) -> Result<Option<Step>> {
+    let now = facts.rules.ruleset(facts.version);
+    if !now.loads() {
+        return Err(Failure::new(format!(
+            "PostgreSQL would not load {} as it is",
+            facts.hba.named.display()
+        ))
+        .because("nothing was changed")
+        .hint(format!("pgseal hba check {}", facts.hba.named.display())));
+    }
+    let proved = |ruleset: &Ruleset| closes_every_path(facts, ruleset);
+    if wish.exceptions.is_empty() && proved(&now) {
+        return Ok(None);
+    }
+    let new = enforcement::enforced(&now, &facts.hba.bytes, &wish.exceptions, false)?;
+    if new == facts.hba.bytes {
+        return Ok(None);
+    }
+    let after = facts.rules.ruleset_of(new.clone(), facts.version);
+    if !after.loads() || (wish.exceptions.is_empty() && !proved(&after)) {
+        return Err(Failure::new(format!(
+            "the reject lines on top of {} would not close every plaintext path",
+            facts.hba.named.display()
+        ))
+        .because("nothing was changed")
+        .hint(format!("pgseal hba prove {}", facts.hba.named.display())));
+    }
+    let name = facts.hba.named.display().to_string();
+    Ok(Some(Step {
+        name: "enforce",
+        title: "no connection over TCP without TLS, for databases and for replication".to_owned(),
+        effect: "a reload; plaintext sessions that stand go on, new ones are refused",
+        writes: vec![Write {
+            path: facts.hba.real.clone(),
+            mode: facts.hba.status.mode,
+            before: Some(was_file(&facts.hba)),
+            diff: diff::unified(&name, &facts.hba.bytes, &new, facts.version),
+            bytes: Zeroizing::new(new),
+            secret: false,
+        }],
+    }))
+}
+
+fn closes_every_path(facts: &Facts, ruleset: &Ruleset) -> bool {
+    let world = World { roles: facts.roles.clone(), interfaces: None };
+    matches!(plaintext_path(&ruleset.rules, &world), Verdict::NoPath(_))
+}

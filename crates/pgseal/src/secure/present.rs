@@ -1,0 +1,79 @@
+//! The certificate and key that the settings name, seen as the server sees them.
+
+use std::collections::BTreeMap;
+
+use pgseal_pki::{Certificate, LibpqRules, PrivateKey, SubjectAltName, libpq_matches, order_of, read_bundle};
+use time::OffsetDateTime;
+
+use super::facts::{Present, Setting};
+use super::observe::in_data;
+use crate::place::Place;
+
+/// A bundle of certificates.
+const LIMIT: u64 = 4 << 20;
+
+/// Reads both files in the server's name; why there is no certificate, if there is none.
+pub(super) async fn look(place: &mut Place, settings: &BTreeMap<String, Setting>) -> Result<Present, String> {
+    let named = |name: &str| settings.get(name).map_or("", |setting| setting.value.as_str());
+    let certificate_file = in_data(place, named("ssl_cert_file"));
+    let key_file = in_data(place, named("ssl_key_file"));
+    let bundle = read(place, &certificate_file).await?;
+    let mut certificates = bundle.certificates.into_iter();
+    let leaf =
+        certificates.next().ok_or_else(|| format!("{} holds no certificate", certificate_file.display()))?;
+    let key = match read(place, &key_file).await {
+        Ok(bundle) => match bundle.private_key {
+            Some(PrivateKey::Plain(key)) if key.belongs_to(&leaf) => Ok(()),
+            Some(PrivateKey::Plain(_)) => Err("its key belongs to another certificate".to_owned()),
+            Some(PrivateKey::Encrypted(_)) => Err("its key is behind a passphrase".to_owned()),
+            None => Err(format!("{} holds no key", key_file.display())),
+        },
+        Err(why) => Err(why),
+    };
+    Ok(Present { leaf, others: certificates.collect(), key })
+}
+
+async fn read(place: &mut Place, path: &std::path::Path) -> Result<pgseal_pki::Bundle, String> {
+    let found = place.delegate.look(path).await.map_err(|failure| failure.sentence().to_owned())?;
+    let (real, _) = found.ok_or_else(|| format!("there is no {}", path.display()))?;
+    let bytes = place.delegate.read(&real, LIMIT).await.map_err(|failure| failure.sentence().to_owned())?;
+    read_bundle(&bytes).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// Why a certificate is not one to keep, if so: what a client that verifies fully would say of it.
+pub(super) fn flaw(
+    leaf: &Certificate,
+    others: &[Certificate],
+    names: &[SubjectAltName],
+    now: OffsetDateTime,
+) -> Option<String> {
+    let rules = LibpqRules { ip_sans: true };
+    let missing: Vec<String> = names
+        .iter()
+        .map(ToString::to_string)
+        .filter(|name| libpq_matches(leaf, name, rules).is_err())
+        .collect();
+    let order = order_of(leaf, others);
+    let topmost = order.issuers.last().and_then(|index| others.get(*index)).unwrap_or(leaf);
+    if leaf.version() != 3 {
+        Some("it is X.509 version 1, which Go, Java and rustls refuse".to_owned())
+    } else if leaf.self_signed() {
+        Some("it is self-signed: renewing it would break every client that verifies it".to_owned())
+    } else if leaf.is_ca() {
+        Some("it is a CA's certificate, which rustls refuses as a server's".to_owned())
+    } else if leaf.alt_names().is_none_or(<[_]>::is_empty) {
+        Some("it has no subject alternative names".to_owned())
+    } else if now < leaf.not_before() {
+        Some(format!("it is not valid before {}", leaf.not_before().date()))
+    } else if now > leaf.not_after() {
+        Some(format!("it expired on {}", leaf.not_after().date()))
+    } else if leaf.extended_key_usage().is_some_and(|usage| !usage.server_auth()) {
+        Some("it is not for servers (extended key usage)".to_owned())
+    } else if !missing.is_empty() {
+        Some(format!("it is not for {}", missing.join(", ")))
+    } else if order.issuers.len() < others.iter().filter(|other| !other.self_signed()).count() {
+        Some(format!("its file holds certificates that do not lead from it to {}", topmost.issuer()))
+    } else {
+        None
+    }
+}

@@ -1,0 +1,118 @@
+//! What a stage promised, held against the wire and a real session.
+
+use pgseal_pki::{Fingerprint, LibpqRules, libpq_matches};
+use pgseal_wire::{Roots, Session, SslNegotiation};
+use time::OffsetDateTime;
+
+use super::facts::Facts;
+use super::plan::{Plan, StageKind};
+use super::settings::satisfies;
+use crate::failure::Result;
+use crate::place::Login;
+use crate::sql::text_of;
+use crate::verify::claim::{Claim, ClaimName, Proof};
+use crate::verify::prove_with;
+use crate::verify::subject::{Issued, Subject};
+
+/// What is to be proved of the server after the plan.
+pub(crate) fn subject(facts: &Facts, plan: &Plan, who: &Login) -> Subject {
+    let promised: Vec<String> = plan.names.iter().map(ToString::to_string).collect();
+    let matches = |name: &str| libpq_matches(&plan.leaf, name, LibpqRules { ip_sans: true }).is_ok();
+    let addresses = plan.leaf.ip_addresses().into_iter().map(|ip| ip.to_string());
+    let own = plan.leaf.dns_names().into_iter().chain(addresses);
+    let host = promised.iter().cloned().chain(own).find(|name| matches(name));
+    let host = host.or_else(|| facts.addresses.first().map(ToString::to_string)).unwrap_or_default();
+    let fingerprint: Fingerprint = plan.leaf.fingerprint();
+    let roots = match &plan.authority {
+        Some(authority) => Roots::from_certificates("the CA of the plan", vec![authority.clone()])
+            .map_err(|error| error.to_string()),
+        None => Err("whom clients trust is not known here".to_owned()),
+    };
+    Subject {
+        names: if promised.is_empty() { vec![host.clone()] } else { promised },
+        host,
+        port: facts.port,
+        addresses: facts.addresses.clone(),
+        roots,
+        issued: Issued::Installed(fingerprint),
+        negotiation: SslNegotiation::Postgres,
+        username: who.username.clone(),
+        dbname: who.dbname.clone(),
+        password: who.password.clone(),
+    }
+}
+
+/// Every claim after a stage. `inside` is a session made after the reload.
+pub(crate) async fn prove(
+    facts: &Facts,
+    plan: &Plan,
+    who: &Login,
+    inside: &Session,
+    now: OffsetDateTime,
+) -> Result<Proof> {
+    let mut proof = prove_with(&subject(facts, plan, who), Some(inside), now).await?;
+    proof.add(settings_in_force(plan, inside).await);
+    proof.add(Claim::holds(
+        ClaimName::LocalLogin,
+        format!("{} over the Unix socket, after the reload", who.username),
+    ));
+    proof.add(not_restarted(facts, inside).await);
+    Ok(proof)
+}
+
+async fn settings_in_force(plan: &Plan, inside: &Session) -> Claim {
+    let name = ClaimName::SettingsInForce;
+    let mut wrong = Vec::new();
+    for wish in &plan.wished {
+        match text_of(inside, "SELECT current_setting($1)", &[&wish.name]).await {
+            Ok(value) if satisfies(wish, &value) => {}
+            Ok(value) => wrong.push(format!("{} is {value}, not {}", wish.name, wish.value)),
+            Err(why) => return Claim::cannot_tell(name, why),
+        }
+    }
+    if wrong.is_empty() {
+        Claim::holds(name, format!("{} settings in a new session", plan.wished.len()))
+    } else {
+        Claim::fails(name, wrong.join("; "), "something else beats what was written")
+    }
+}
+
+async fn not_restarted(facts: &Facts, inside: &Session) -> Claim {
+    let name = ClaimName::NotRestarted;
+    match text_of(inside, "SELECT pg_postmaster_start_time()::text", &[]).await {
+        Ok(started) if started == facts.started => Claim::holds(name, format!("runs since {started}")),
+        Ok(started) => {
+            Claim::fails(name, format!("runs since {started}"), format!("it ran since {}", facts.started))
+        }
+        Err(why) => Claim::cannot_tell(name, why),
+    }
+}
+
+/// Whether a stage stands or falls with this claim.
+pub(crate) fn promised(name: ClaimName, plan: &Plan, stage: StageKind, who: &Login, excepted: bool) -> bool {
+    use ClaimName as C;
+    match name {
+        C::TlsOffered
+        | C::TlsVersion
+        | C::CertificateAsIssued
+        | C::ValidNow
+        | C::NamesMatch
+        | C::SettingsInForce
+        | C::LocalLogin
+        | C::NotRestarted
+        | C::RestartWouldWork
+        | C::SslmodeRequireConnects => true,
+        C::ChainVerified | C::SslmodeVerifyCaConnects | C::SslmodeVerifyFullConnects => {
+            plan.authority.is_some()
+        }
+        C::SessionEncrypted => who.password.is_some(),
+        C::PlaintextRefusedIpv4
+        | C::PlaintextRefusedIpv6
+        | C::ReplicationPlaintextRefusedIpv4
+        | C::ReplicationPlaintextRefusedIpv6
+        | C::SslmodeDisableRefused => stage == StageKind::Enforcement,
+        C::NoPlaintextPath => stage == StageKind::Enforcement && !excepted,
+        // What `secure` does not set: told, and not failed.
+        C::ChannelBinding | C::PasswordsScram => false,
+    }
+}

@@ -1,0 +1,64 @@
+//! Would the server also start again as its files stand? After a reload that failed the wire shows the old
+//! certificate and goes on; the next start is where it shows (be-secure-openssl.c: LOG at reload, FATAL at
+//! start).
+
+use std::path::Path;
+
+use pgseal_pki::Certificate;
+use pgseal_wire::Session;
+
+use super::observe::{in_data, settings};
+use super::present;
+use crate::place::Place;
+use crate::privilege::files::Kind;
+use crate::verify::claim::{Claim, ClaimName};
+
+/// The files that the settings name now, checked as PostgreSQL checks them at start.
+pub(super) async fn claim(place: &mut Place, inside: &Session, leaf: &Certificate) -> Claim {
+    let name = ClaimName::RestartWouldWork;
+    let settings = match settings(inside).await {
+        Ok(settings) => settings,
+        Err(failure) => return Claim::cannot_tell(name, failure.sentence().to_owned()),
+    };
+    let named = |name: &str| settings.get(name).map_or("", |setting| setting.value.as_str());
+    let present = match present::look(place, &settings).await {
+        Ok(present) => present,
+        Err(why) => return Claim::fails(name, named("ssl_cert_file"), why),
+    };
+    if let Err(why) = &present.key {
+        return Claim::fails(name, named("ssl_key_file"), why.clone());
+    }
+    if present.leaf != *leaf {
+        let evidence = format!("{} holds sha256 {}", named("ssl_cert_file"), present.leaf.fingerprint());
+        return Claim::fails(name, evidence, "another certificate would be served after a restart");
+    }
+    let key = in_data(place, named("ssl_key_file"));
+    if let Err(why) = key_file(place, &key).await {
+        return Claim::fails(name, named("ssl_key_file"), why);
+    }
+    for file in ["ssl_ca_file", "ssl_crl_file"].map(named).into_iter().filter(|file| !file.is_empty()) {
+        let path = in_data(place, file);
+        if !matches!(place.digest_of(&path).await, Ok(Some(_))) {
+            return Claim::fails(name, file, "the server's user cannot read it");
+        }
+    }
+    Claim::holds(name, "key, certificate and their modes as PostgreSQL checks them at start")
+}
+
+/// check_ssl_key_file_permissions (be-secure-common.c).
+async fn key_file(place: &mut Place, path: &Path) -> Result<(), String> {
+    let found = place.delegate.look(path).await.map_err(|failure| failure.sentence().to_owned())?;
+    let (_, found) = found.ok_or_else(|| format!("there is no {}", path.display()))?;
+    let user = place.delegate.user();
+    if found.kind != Kind::File {
+        return Err("private key file is not a regular file".to_owned());
+    }
+    if found.uid != user.uid && found.uid != 0 {
+        return Err("private key file must be owned by the database user or root".to_owned());
+    }
+    let open = if found.uid == 0 { 0o037 } else { 0o077 };
+    if found.mode & open != 0 {
+        return Err(format!("private key file has group or world access (mode {:04o})", found.mode));
+    }
+    Ok(())
+}

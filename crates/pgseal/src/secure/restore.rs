@@ -1,0 +1,152 @@
+//! A change taken back: every file as it was, the server told, and the wire looked at. Needs no
+//! login, so that it works when nobody gets in any more.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::view;
+use crate::failure::{Failure, Result};
+use crate::journal::{Before, Change, FileChange, Image, Journal, Phase, View};
+use crate::place::{Login, Place};
+use crate::report::stderr::say;
+
+/// A server reloads in milliseconds; a busy machine may take longer.
+const SEEN_WITHIN: Duration = Duration::from_secs(15);
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(20);
+
+/// What was seen after a change was taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// The wire shows what it showed before.
+    OnTheWire,
+    /// No server runs; the files are as they were.
+    NoServer,
+}
+
+/// Takes the change back. Files that somebody else changed since are not written over: then nothing is.
+pub(crate) async fn restore(
+    place: &mut Place,
+    journal: &Journal,
+    change: &Change,
+    phase: &Phase,
+) -> Result<Seen> {
+    let strangers = changed_by_others(place, change).await?;
+    if !strangers.is_empty() {
+        return Err(Failure::new("files were changed since by others, and were not written over")
+            .because_all(strangers.iter().map(|path| path.display().to_string()))
+            .because(format!("the journal of change {} is {}", change.id, journal.folder_of(change).display()))
+            .hint("put our blocks out by hand (they bear the change's id), or put back the files as pgseal left them"));
+    }
+    // Nothing that TLS needs may go before the settings that name it have gone: backwards, files made
+    // anew last.
+    for file in change.files.iter().rev().filter(|file| file.before.is_some()) {
+        put_back(place, journal, change, file).await?;
+    }
+    let seen = reloaded(place, change).await;
+    if seen.is_ok() {
+        for file in change.files.iter().rev().filter(|file| file.before.is_none()) {
+            place.clear_away(&file.path).await?;
+        }
+        for file in &change.files {
+            if let Some(Before { image: Image::Beside(previous), .. }) = &file.before {
+                place.clear_away(previous).await?;
+            }
+        }
+        for folder in change.folders.iter().rev() {
+            place.remove_folder(folder).await?;
+        }
+        journal.set(change, phase)?;
+    }
+    seen
+}
+
+/// Files that hold neither what was written nor what stood there before.
+async fn changed_by_others(place: &mut Place, change: &Change) -> Result<Vec<PathBuf>> {
+    let mut all = Vec::new();
+    for file in &change.files {
+        let now = place.digest_of(&file.path).await?;
+        let before = file.before.as_ref().map(|before| before.digest.clone());
+        if now != before && now.as_deref() != Some(file.after.as_str()) {
+            all.push(file.path.clone());
+        }
+    }
+    Ok(all)
+}
+
+async fn put_back(place: &mut Place, journal: &Journal, change: &Change, file: &FileChange) -> Result<()> {
+    let Some(before) = &file.before else { return Ok(()) };
+    place.clear_remains(&file.path).await?;
+    if place.digest_of(&file.path).await?.as_deref() == Some(before.digest.as_str()) {
+        return Ok(());
+    }
+    let bytes = match &before.image {
+        Image::Stored(name) => journal.image(change, name)?,
+        Image::Beside(path) => place.delegate.read(path, 1 << 20).await?,
+    };
+    place.put(&file.path, before.mode, &bytes).await?;
+    as_it_was(place, file, before).await
+}
+
+async fn as_it_was(place: &mut Place, file: &FileChange, before: &Before) -> Result<()> {
+    let now = place.delegate.look(&file.path).await?;
+    let owner = now.map(|(_, found)| (found.uid, found.gid, found.mode));
+    if owner != Some((before.uid, before.gid, before.mode)) {
+        say(&format!(
+            "pgseal: {} was {}:{} {:04o} before; look at its owner",
+            file.path.display(),
+            before.uid,
+            before.gid,
+            before.mode
+        ));
+    }
+    Ok(())
+}
+
+/// Tells the server, and waits until the wire shows what it showed before.
+async fn reloaded(place: &mut Place, change: &Change) -> Result<Seen> {
+    if place.server().await?.is_none() {
+        return Ok(Seen::NoServer);
+    }
+    place.reload().await?;
+    let Some(at) = change.view.at else { return Ok(Seen::OnTheWire) };
+    let who =
+        Login { username: change.view.user.clone(), dbname: change.view.dbname.clone(), password: None };
+    let deadline = Instant::now() + SEEN_WITHIN;
+    loop {
+        let now = view::look(at.ip(), at.port(), &who).await;
+        if same(&now, &change.view) {
+            return Ok(Seen::OnTheWire);
+        }
+        if Instant::now() >= deadline {
+            return Err(Failure::new(format!(
+                "the files of change {} are as they were, and the server does not show it within {} s",
+                change.id,
+                SEEN_WITHIN.as_secs()
+            ))
+            .because(format!("before: {}", words(&change.view)))
+            .because(format!("now: {}", words(&now)))
+            .hint("look at the server's log; pgseal undo once more"));
+        }
+        tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+    }
+}
+
+/// What could not be told before proves nothing now.
+fn same(now: &View, before: &View) -> bool {
+    now.certificate == before.certificate && (before.plaintext.is_none() || now.plaintext == before.plaintext)
+}
+
+pub(crate) fn words(view: &View) -> String {
+    let tls = view
+        .certificate
+        .as_ref()
+        .map_or_else(|| "no TLS".to_owned(), |fingerprint| format!("TLS with {fingerprint}"));
+    let plaintext = match view.plaintext {
+        Some(true) => "plaintext let in",
+        Some(false) => "plaintext refused",
+        None => "plaintext: could not tell",
+    };
+    format!("{tls}, {plaintext}")
+}

@@ -1,0 +1,293 @@
+//! From a TARGET to a proved change, and back again when it cannot be proved.
+
+use std::cell::RefCell;
+use std::path::Path;
+
+use pgseal_wire::Session;
+use time::OffsetDateTime;
+
+use super::apply::{Work, apply, look_again, write_down};
+use super::certificate::{self, Chosen, choose};
+use super::facts::Facts;
+use super::lockout::{LockedOut, locked_out};
+use super::observe::observe;
+use super::plan::{Plan, StageKind, plan};
+use super::prove::promised;
+use super::restore::restore;
+use super::wish::{Source, Wish};
+use super::{recover, sessions_end};
+use crate::failure::{Ending, Failure, Result};
+use crate::folder::lock::Lock;
+use crate::interrupt::{Shield, interruptible};
+use crate::journal::{Change, Journal, Phase, fresh_id};
+use crate::place::{Login, Place};
+use crate::target::{Asked, Target, login};
+use crate::verify::claim::{ClaimName, Proof};
+
+/// What is to happen beside the wish.
+#[derive(Debug, Default)]
+pub(crate) struct How {
+    /// Show the plan and end.
+    pub(crate) only_plan: bool,
+    /// Seconds until the change undoes itself unless it is confirmed.
+    pub(crate) confirm_within: Option<u32>,
+    pub(crate) end_plaintext: bool,
+}
+
+/// What was found, and what became of it.
+pub(crate) struct Done {
+    pub(crate) word: String,
+    pub(crate) facts: Facts,
+    pub(crate) plan: Plan,
+    pub(crate) locked_out: Vec<LockedOut>,
+    pub(crate) state: State,
+    pub(crate) change: Option<String>,
+    /// An earlier change that nobody had finished, and that was taken back first.
+    pub(crate) recovered: Option<String>,
+    pub(crate) proof: Option<Proof>,
+    /// Plaintext sessions that stand after the change, and those of them that were ended.
+    pub(crate) surviving: usize,
+    pub(crate) ended: usize,
+    /// Claims that the run stands or falls with.
+    pub(crate) asked_for: Vec<ClaimName>,
+    /// Whether every claim that was asked for holds.
+    pub(crate) proved: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Shown, not carried out.
+    Planned,
+    /// There was nothing to do.
+    AsWished,
+    Changed,
+    /// Undone at this time (seconds since 1970) unless confirmed.
+    AwaitingConfirmation(i64),
+}
+
+/// Asks the person, with everything that is known; `Err` ends it.
+pub(crate) type Consent<'c> = &'c dyn Fn(&Facts, &Plan, &[LockedOut]) -> Result<()>;
+
+pub(crate) async fn secure(
+    word: &str,
+    wish: &Wish,
+    asked: &Asked,
+    how: &How,
+    consent: Consent<'_>,
+) -> Result<Done> {
+    let shield = Shield::default();
+    let begun: RefCell<Option<(Journal, Change)>> = RefCell::new(None);
+    let work = carry_out(word, wish, asked, how, consent, &begun);
+    let outcome = interruptible(&shield, work).await;
+    let begun = begun.into_inner();
+    match (outcome, begun) {
+        (Err(failure), Some((journal, change))) => Err(take_back(word, &journal, &change, failure).await),
+        (outcome, _) => outcome,
+    }
+}
+
+/// Rolls back and says so; what started it is said with it.
+async fn take_back(word: &str, journal: &Journal, change: &Change, failure: Failure) -> Failure {
+    let restored = async {
+        let mut place = Target::place(word).await?;
+        restore(&mut place, journal, change, &Phase::RolledBack).await
+    };
+    match restored.await {
+        Ok(_) if matches!(failure.ending(), Ending::Interrupted(_)) => {
+            failure.because("everything is as it was before (checked on the wire)")
+        }
+        Ok(_) => Failure::rolled_back(format!("rolled back: {}", failure.sentence()))
+            .because_all(failure.reasons())
+            .because("nothing is changed: the wire shows what it showed before (checked)"),
+        Err(worse) => Failure::new(format!("{}, and it could not be taken back", failure.sentence()))
+            .because_all(failure.reasons())
+            .because(worse.sentence().to_owned())
+            .because_all(worse.reasons())
+            .because(format!("the files as they were: {}", journal.folder_of(change).display()))
+            .hint(format!("pgseal undo {word}")),
+    }
+}
+
+async fn carry_out(
+    word: &str,
+    wish: &Wish,
+    asked: &Asked,
+    how: &How,
+    consent: Consent<'_>,
+    begun: &RefCell<Option<(Journal, Change)>>,
+) -> Result<Done> {
+    let mut place = Target::place(word).await?;
+    let _lock = Lock::take(&place.data)?;
+    let recovered = recover::unfinished(&mut place).await?;
+    let server = place.running().await?;
+    let who = &login(&place, &server, asked)?;
+    let held = place.session(&server, who).await?;
+    let facts = observe(&mut place, &server, &held, who).await?;
+    fit_to_be_changed(&facts, word)?;
+    let now = OffsetDateTime::now_utc();
+    let chosen = choose(&facts, wish, now)?;
+    let plan = plan(&facts, wish, &chosen, word, fresh_id()?)?;
+    let locked_out = locked_out(&facts, &plan, &wish.policy);
+    let mut done = Done {
+        word: word.to_owned(),
+        locked_out,
+        state: State::Planned,
+        change: None,
+        recovered,
+        proof: None,
+        surviving: 0,
+        ended: 0,
+        asked_for: Vec::new(),
+        proved: true,
+        facts,
+        plan,
+    };
+    if how.only_plan {
+        return Ok(done);
+    }
+    let excepted = !wish.exceptions.is_empty();
+    if done.plan.is_empty() {
+        done.state = State::AsWished;
+    } else {
+        safe(&done, wish, who)?;
+        consent(&done.facts, &done.plan, &done.locked_out)?;
+        found_authority(wish, &chosen)?;
+    }
+    let mut work =
+        Work { place: &mut place, server, held: &held, who, facts: &done.facts, plan: &done.plan, excepted };
+    if done.state == State::AsWished {
+        done.proof = Some(look_again(&mut work).await?);
+    } else {
+        let (proof, change, until) = change(&mut work, how, now, begun).await?;
+        done.proof = Some(proof);
+        done.change = Some(change);
+        done.state = until.map_or(State::Changed, State::AwaitingConfirmation);
+    }
+    finish(&mut done, how, &held, who, excepted).await?;
+    held.close().await;
+    Ok(done)
+}
+
+/// Writes down, applies, proves, commits.
+async fn change(
+    work: &mut Work<'_>,
+    how: &How,
+    now: OffsetDateTime,
+    begun: &RefCell<Option<(Journal, Change)>>,
+) -> Result<(Proof, String, Option<i64>)> {
+    let open = || Journal::open(work.facts.identifier, &work.place.data);
+    let journal = open()?;
+    let change = write_down(&journal, work.facts, work.plan, &work.place.data, now)?;
+    *begun.borrow_mut() = Some((open()?, change.clone()));
+    let proof = apply(work, &change).await?;
+    let until =
+        how.confirm_within.map(|seconds| OffsetDateTime::now_utc().unix_timestamp() + i64::from(seconds));
+    match until {
+        Some(until) => {
+            journal.set(&change, &Phase::AwaitingConfirmation { until })?;
+            super::watcher::start(&work.place.address(), &change.id)?;
+        }
+        None => journal.set(&change, &Phase::Committed)?,
+    }
+    *begun.borrow_mut() = None;
+    Ok((proof, change.id, until))
+}
+
+/// Judges the proof, and counts who is still there in plaintext.
+async fn finish(done: &mut Done, how: &How, held: &Session, who: &Login, excepted: bool) -> Result<()> {
+    let stage = if done.plan.enforce { StageKind::Enforcement } else { StageKind::Tls };
+    let claims = done.proof.as_ref().map(|proof| proof.claims.as_slice()).unwrap_or_default();
+    done.asked_for = claims
+        .iter()
+        .map(|claim| claim.name)
+        .filter(|name| promised(*name, &done.plan, stage, who, excepted))
+        .collect();
+    done.proved = !claims.is_empty()
+        && claims.iter().all(|claim| claim.holds == Some(true) || !done.asked_for.contains(&claim.name));
+    if done.plan.enforce {
+        let standing = crate::sessions::sessions(held).await.map_err(Failure::new)?;
+        let plaintext: Vec<i32> =
+            standing.iter().filter(|seen| seen.is_plaintext() && !seen.own).map(|seen| seen.pid).collect();
+        done.surviving = plaintext.len();
+        if how.end_plaintext {
+            done.ended = sessions_end::end(held, &plaintext).await?;
+        }
+    }
+    Ok(())
+}
+
+/// What makes any plan worthless.
+fn fit_to_be_changed(facts: &Facts, word: &str) -> Result<()> {
+    if let Some(error) = facts.files.errors.first() {
+        let file = error.file.and_then(|file| facts.files.path(file)).map(ToString::to_string);
+        return Err(Failure::new(format!(
+            "the configuration is broken already: {} line {}: {}",
+            file.unwrap_or_else(|| facts.main.named.display().to_string()),
+            error.line,
+            error.message
+        ))
+        .because("as long as that is so a reload changes nothing, and a restart fails; nothing was changed")
+        .hint("mend that line, then again"));
+    }
+    if facts.addresses.is_empty() {
+        return Err(Failure::new(format!(
+            "the server of {word} listens on no TCP address (listen_addresses = '{}')",
+            facts.setting("listen_addresses")
+        ))
+        .because("over Unix sockets there is never TLS; nothing was changed"));
+    }
+    Ok(())
+}
+
+/// Stops before anybody is locked out.
+fn safe(done: &Done, wish: &Wish, who: &Login) -> Result<()> {
+    if done.plan.has(StageKind::Enforcement) && who.password.is_none() && !wish.even_if_locked_out {
+        return Err(Failure::stopped("--enforce wants a login over TLS to prove that somebody still gets in, and no password was given")
+            .because("nothing was changed")
+            .hint("PGUSER with PGPASSWORD or a password file; all the same: --even-if-locked-out"));
+    }
+    if done.plan.new_issuer && !wish.allow_unseen {
+        return Err(Failure::stopped(
+            "clients that verify the present certificate's issuer cannot be seen from here, and it changes",
+        )
+        .because(format!("the new issuer is {}", done.plan.leaf.issuer()))
+        .because("nothing was changed")
+        .hint("give them the new CA first (both may stand in one file); then --allow-unseen"));
+    }
+    if !done.locked_out.is_empty() && !wish.even_if_locked_out {
+        let clients = done.locked_out.len();
+        let rows = done.locked_out.iter().map(LockedOut::line);
+        let first = if done.facts.offers_tls() {
+            "have them connect with TLS"
+        } else {
+            "turn TLS on first, without --enforce; when they have come back, enforce"
+        };
+        return Err(Failure::stopped(format!(
+            "{clients} clients that are connected now would be locked out"
+        ))
+        .because_all(rows)
+        .because("nothing was changed")
+        .hint(format!("{first}; all the same: --even-if-locked-out, best with --confirm-within 10m")));
+    }
+    Ok(())
+}
+
+/// A new CA is on disk before anything that it signed.
+fn found_authority(wish: &Wish, chosen: &Chosen) -> Result<()> {
+    match (&wish.source, chosen) {
+        (Source::NewAuthority(folder), Chosen::New(new)) => match &new.to_found {
+            Some(authority) => certificate::found(Path::new(folder), authority),
+            None => Ok(()),
+        },
+        _ => Ok(()),
+    }
+}
+
+/// A place with its lock and its journal, for verbs that work on changes.
+pub(crate) async fn with_journal(word: &str) -> Result<(Place, Lock, Option<Journal>)> {
+    let mut place = Target::place(word).await?;
+    let lock = Lock::take(&place.data)?;
+    let identifier = place.identifier().await?;
+    let journal = Journal::find(identifier, &place.data)?;
+    Ok((place, lock, journal))
+}

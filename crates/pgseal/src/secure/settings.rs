@@ -1,0 +1,163 @@
+//! The settings that a policy asks for, and those of them that have to be written. Pure.
+
+use std::path::Path;
+
+use pgseal_conf::block::{self, Block, Place as BlockPlace};
+use pgseal_conf::settings::ConfFile;
+use pgseal_conf::settings::{Effective, parse_bool, quote};
+
+use super::facts::Facts;
+use crate::failure::{Failure, Result};
+use crate::policy::{PROTOCOLS, Policy};
+
+/// The id of our block in postgresql.conf.
+pub(crate) const ID: &str = "tls-settings";
+
+/// A setting and the value it is to have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Wished {
+    pub(crate) name: &'static str,
+    pub(crate) value: String,
+}
+
+/// Everything that is to hold; `pem` where key and certificate are ours.
+pub(crate) fn wished(facts: &Facts, policy: &Policy, pem: Option<&Path>) -> Result<Vec<Wished>> {
+    let of = |name, value: &str| Wished { name, value: value.to_owned() };
+    let mut all = vec![of("ssl", "on")];
+    if let Some(pem) = pem {
+        let path = pem.to_str().ok_or_else(|| {
+            Failure::new(format!("the path {} is not UTF-8, and no setting can hold it", pem.display()))
+        })?;
+        all.extend([of("ssl_cert_file", path), of("ssl_key_file", path)]);
+    } else {
+        // What is kept stays where it is, whether our block says so or another line.
+        all.extend(["ssl_cert_file", "ssl_key_file"].map(|name| of(name, facts.setting(name))));
+    }
+    all.push(of("ssl_min_protocol_version", &policy.min_protocol));
+    if !facts.setting("ssl_max_protocol_version").is_empty() {
+        all.push(of("ssl_max_protocol_version", ""));
+    }
+    all.push(of("ssl_ciphers", &policy.tls12_suites.join(":")));
+    all.push(of("ssl_prefer_server_ciphers", "on"));
+    if facts.version.major() >= 18 {
+        all.push(of("ssl_tls13_ciphers", &policy.tls13_suites.join(":")));
+        all.push(of("ssl_groups", &policy.groups.join(":")));
+    } else {
+        all.push(of("ssl_ecdh_curve", &policy.curve));
+    }
+    all.push(of("password_encryption", &policy.password_encryption));
+    Ok(all)
+}
+
+/// The main file with our block holding what the rest of the files does not say already; `None`: it is
+/// right as it is.
+pub(crate) fn main_file(
+    facts: &Facts,
+    wished: &[Wished],
+    change: &str,
+    word: &str,
+) -> Result<Option<Vec<u8>>> {
+    let old = &facts.main.bytes;
+    let unfit = |error: block::BlockError| {
+        Failure::new(format!("the block cannot be written to {}: {error}", facts.main.named.display()))
+            .hint("mend the markers by hand, or take them out")
+    };
+    let blocks = block::find_all(old).map_err(unfit)?;
+    let ours = blocks.iter().find(|block| block.id == ID);
+    let lines: Vec<String> = wished
+        .iter()
+        .filter(|wish| !said_elsewhere(facts, wish))
+        .map(|wish| Ok(format!("{} = {}", wish.name, quoted(&wish.value)?)))
+        .collect::<Result<_>>()?;
+    if lines.is_empty() {
+        return match ours {
+            Some(_) => block::remove(old, ID).map(Some).map_err(unfit),
+            None => Ok(None),
+        };
+    }
+    let same = ours.is_some_and(|block| block.lines.iter().copied().eq(lines.iter().map(String::as_bytes)));
+    if same {
+        return Ok(None);
+    }
+    let note = format!("change {change}. Undo: pgseal undo {word}");
+    let block = Block::new(ID, &note, lines).map_err(unfit)?;
+    let new = match ours {
+        Some(_) => block::replace(old, &block),
+        None => block::insert(old, BlockPlace::End, &block),
+    };
+    new.map(Some).map_err(unfit)
+}
+
+fn quoted(value: &str) -> Result<String> {
+    quote(value).ok_or_else(|| Failure::new(format!("no setting can hold {value:?}")))
+}
+
+/// Whether the files say it without our block, or PostgreSQL does by itself.
+fn said_elsewhere(facts: &Facts, wish: &Wished) -> bool {
+    let ours = our_lines(facts);
+    let others = facts.files.settings.iter().rfind(|setting| {
+        setting.name.as_bytes().eq_ignore_ascii_case(wish.name.as_bytes())
+            && !(setting.file == 0 && ours.contains(&setting.line))
+    });
+    let value = match others {
+        Some(setting) => String::from_utf8_lossy(setting.value.as_bytes()).into_owned(),
+        None => facts.settings.get(wish.name).map(|setting| setting.boot.clone()).unwrap_or_default(),
+    };
+    satisfies(wish, &value)
+}
+
+fn our_lines(facts: &Facts) -> std::ops::Range<u32> {
+    let blocks = block::find_all(&facts.main.bytes).unwrap_or_default();
+    blocks.iter().find(|block| block.id == ID).map_or(0..0, |block| {
+        let number = |line: usize| u32::try_from(line).unwrap_or(u32::MAX);
+        number(block.line)..number(block.line + block.lines.len() + 2)
+    })
+}
+
+/// Whether a value is as good as the wished one: a stricter minimum is.
+pub(crate) fn satisfies(wish: &Wished, value: &str) -> bool {
+    match wish.name {
+        "ssl" | "ssl_prefer_server_ciphers" => {
+            parse_bool(value.as_bytes()) == parse_bool(wish.value.as_bytes())
+        }
+        "ssl_min_protocol_version" => {
+            let place = |name: &str| PROTOCOLS.iter().position(|known| known.eq_ignore_ascii_case(name));
+            place(value).zip(place(&wish.value)).is_some_and(|(has, wants)| has >= wants)
+        }
+        _ => value == wish.value,
+    }
+}
+
+/// What will beat our block in the main file: lines of postgresql.auto.conf, which are taken out, and
+/// the command line, which is not ours to change.
+pub(crate) fn auto_file(facts: &Facts, wished: &[Wished]) -> Option<Vec<u8>> {
+    let auto = facts.auto.as_ref()?;
+    let mut file = ConfFile::read(auto.bytes.clone()).ok()?;
+    loop {
+        let at = file.lines().iter().position(|line| match &line.statement {
+            pgseal_conf::settings::Statement::Setting { name, value, .. } => wished.iter().any(|wish| {
+                name.as_bytes().eq_ignore_ascii_case(wish.name.as_bytes())
+                    && !satisfies(wish, &String::from_utf8_lossy(value.as_bytes()))
+            }),
+            _ => false,
+        });
+        let Some(index) = at else { break };
+        file = ConfFile::read(file.remove_line(index)).ok()?;
+    }
+    (file.bytes() != auto.bytes).then(|| file.bytes().to_vec())
+}
+
+/// Settings that the command line fixes to something else.
+pub(crate) fn fixed_by_command_line(facts: &Facts, wished: &[Wished]) -> Result<()> {
+    let fixed: Vec<String> = wished
+        .iter()
+        .filter(|wish| matches!(facts.files.effective(wish.name), Some(Effective::CommandLine(value)) if !satisfies(wish, &String::from_utf8_lossy(value.as_bytes()))))
+        .map(|wish| format!("{} (to be {})", wish.name, wish.value))
+        .collect();
+    if fixed.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(format!("the server's command line fixes {}", fixed.join(", ")))
+        .because("what is given with -c beats every file until the next restart; nothing was changed")
+        .hint("take it out of the way the server is started, restart it, then again"))
+}

@@ -1,0 +1,71 @@
+//! The watcher of `--confirm-within`: this program again, apart from the terminal, that takes a change
+//! back when its time has come and nobody confirmed it. After a reboot the next run of pgseal does.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::setsid;
+use time::OffsetDateTime;
+
+use super::restore::restore;
+use super::run::with_journal;
+use crate::failure::{Failure, Result};
+use crate::journal::{Change, Journal, Phase};
+use crate::target::Target;
+
+/// The first argument that makes this program a watcher: then the target, then the change.
+pub(crate) const ARGUMENT: &str = "--as-watcher";
+
+/// How often it looks whether somebody confirmed.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(500);
+
+pub(crate) fn start(word: &str, change: &str) -> Result<()> {
+    let failed = |error: std::io::Error| {
+        Failure::new(format!("could not start the watcher of --confirm-within: {error}"))
+    };
+    Command::new("/proc/self/exe")
+        .args([ARGUMENT, word, change])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .map(drop)
+        .map_err(failed)
+}
+
+/// The watcher's whole life.
+pub(crate) async fn watch(word: &str, change: &str) -> Result<()> {
+    // A session of its own: the terminal may go.
+    let _ = setsid();
+    let mut place = Target::place(word).await?;
+    let identifier = place.identifier().await?;
+    let Some(journal) = Journal::find(identifier, &place.data)? else { return Ok(()) };
+    drop(place);
+    // No lock is held while it waits: `confirm` must get in.
+    while let Some((found, until)) = awaiting(&journal, change)? {
+        let left = until - OffsetDateTime::now_utc().unix_timestamp();
+        if left <= 0 {
+            return take_back(word, &found).await;
+        }
+        tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+    }
+    Ok(())
+}
+
+/// The change and its time, while it still awaits confirmation.
+fn awaiting(journal: &Journal, change: &str) -> Result<Option<(Change, i64)>> {
+    Ok(journal.unfinished()?.and_then(|(found, phase)| match phase {
+        Phase::AwaitingConfirmation { until } if found.id == change => Some((found, until)),
+        _ => None,
+    }))
+}
+
+async fn take_back(word: &str, change: &Change) -> Result<()> {
+    let (mut place, _lock, journal) = with_journal(word).await?;
+    let Some(journal) = journal else { return Ok(()) };
+    // It may have been confirmed while the lock was waited for.
+    if awaiting(&journal, &change.id)?.is_some() {
+        restore(&mut place, &journal, change, &Phase::RolledBack).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,39 @@
+//! What the person asked of `secure`, checked as far as it can be without looking at the server.
+
+use std::path::PathBuf;
+
+use pgseal_pki::{KeyType, SubjectAltName, Validity};
+
+use crate::hba::enforcement::Exception;
+use crate::policy::Policy;
+
+#[derive(Debug)]
+// Each is a word of its own on the command line.
+#[allow(clippy::struct_excessive_bools)]
+pub(crate) struct Wish {
+    pub(crate) policy: Policy,
+    pub(crate) sans: Vec<SubjectAltName>,
+    pub(crate) source: Source,
+    /// Also where the present certificate would do.
+    pub(crate) reissue: bool,
+    pub(crate) validity: Validity,
+    pub(crate) key_type: KeyType,
+    pub(crate) enforce: bool,
+    /// Who may go on without TLS for a while.
+    pub(crate) exceptions: Vec<Exception>,
+    pub(crate) even_if_locked_out: bool,
+    pub(crate) allow_unseen: bool,
+}
+
+/// Where a certificate comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// Nothing was said: the present one, if it is good.
+    Present,
+    /// A CA's folder, made by `pgseal up` or `--new-ca`.
+    Authority(PathBuf),
+    /// The same, made now.
+    NewAuthority(PathBuf),
+    /// A certificate from elsewhere.
+    Given { certificate: PathBuf, key: PathBuf },
+}

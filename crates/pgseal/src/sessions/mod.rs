@@ -1,0 +1,88 @@
+//! Who is connected, and how: pg_stat_activity beside pg_stat_ssl, of one moment.
+
+use std::net::IpAddr;
+
+use pgseal_wire::Session;
+use serde::Serialize;
+
+use crate::sql::rows_of;
+
+/// More sessions than this are not looked at; PostgreSQL's own ceiling is 262143.
+const MOST: i64 = 20_000;
+
+/// One session of a client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Seen {
+    pub(crate) pid: i32,
+    pub(crate) user: Option<String>,
+    /// None for physical replication.
+    pub(crate) database: Option<String>,
+    /// None for a Unix socket.
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) application: String,
+    /// `client backend`, `walsender` …
+    pub(crate) backend_type: String,
+    /// When it began, RFC 3339.
+    pub(crate) since: String,
+    pub(crate) tls: Option<Tls>,
+    /// Whether it is encrypted by GSSAPI.
+    pub(crate) gss: bool,
+    /// Whether it is the session that looked.
+    pub(crate) own: bool,
+}
+
+/// What pg_stat_ssl says of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Tls {
+    pub(crate) version: String,
+    pub(crate) suite: String,
+    pub(crate) client_certificate: Option<String>,
+}
+
+impl Seen {
+    /// Over TCP, with nothing around it.
+    pub(crate) const fn is_plaintext(&self) -> bool {
+        self.address.is_some() && self.tls.is_none() && !self.gss
+    }
+}
+
+/// Every session of a client, plaintext first. Who is no superuser and not in pg_read_all_stats sees
+/// others' rows empty (pgstatfuncs.c, HAS_PGSTAT_PERMISSIONS): those are an error, not a guess.
+pub(crate) async fn sessions(session: &Session) -> Result<Vec<Seen>, String> {
+    const SESSIONS: &str = "SELECT a.pid, a.usename::text, a.datname::text, host(a.client_addr), \
+         coalesce(a.application_name, ''), coalesce(a.backend_type, ''), \
+         to_char(a.backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), \
+         coalesce(s.ssl, false), coalesce(s.version, ''), coalesce(s.cipher, ''), s.client_dn, \
+         coalesce(g.encrypted, false), a.pid = pg_backend_pid() \
+         FROM pg_stat_activity a LEFT JOIN pg_stat_ssl s USING (pid) LEFT JOIN pg_stat_gssapi g USING (pid) \
+         WHERE a.backend_type IN ('client backend', 'walsender') OR a.backend_type IS NULL \
+         ORDER BY coalesce(s.ssl, false), a.usename, a.client_addr, a.backend_start LIMIT $1";
+    let rows = rows_of(session, SESSIONS, &[&MOST]).await?;
+    let hidden = rows.iter().any(|row| matches!(row.try_get::<_, String>(5).as_deref(), Ok("")));
+    if hidden {
+        return Err("the role may not see the sessions of others (pg_read_all_stats may)".to_owned());
+    }
+    rows.iter().map(seen).collect::<Result<_, _>>().map_err(|error| error.to_string())
+}
+
+fn seen(row: &tokio_postgres::Row) -> Result<Seen, tokio_postgres::Error> {
+    let address: Option<String> = row.try_get(3)?;
+    let encrypted: bool = row.try_get(7)?;
+    let tls = if encrypted {
+        Some(Tls { version: row.try_get(8)?, suite: row.try_get(9)?, client_certificate: row.try_get(10)? })
+    } else {
+        None
+    };
+    Ok(Seen {
+        pid: row.try_get(0)?,
+        user: row.try_get(1)?,
+        database: row.try_get(2)?,
+        address: address.and_then(|text| text.parse().ok()),
+        application: row.try_get(4)?,
+        backend_type: row.try_get(5)?,
+        since: row.try_get::<_, Option<String>>(6)?.unwrap_or_default(),
+        tls,
+        gss: row.try_get(11)?,
+        own: row.try_get(12)?,
+    })
+}

@@ -1,0 +1,76 @@
+//! Who logs in to a server on this machine: user and password from the person, host and port from the
+//! server itself.
+
+use pgseal_conf::PgVersion;
+use pgseal_conf::conninfo::Conninfo;
+
+use super::environment::variable;
+use super::passfile;
+use crate::failure::{Failure, Result};
+use crate::folder::client_files;
+use crate::folder::layout::Folder;
+use crate::folder::settings::Settings;
+use crate::place::{Layout, Login, Place};
+use crate::privilege::files;
+use crate::privilege::secret::Secret;
+use crate::server::process::RunningServer;
+
+/// The database that every cluster has from initdb.
+const DATABASE: &str = "postgres";
+/// A folder's password file has a line a name.
+const LIMIT: u64 = 1 << 20;
+
+/// What was said on the command line.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Asked {
+    pub(crate) username: Option<String>,
+    pub(crate) dbname: Option<String>,
+}
+
+/// `-U`, then PGUSER, then the server's own system user, as psql would have it when run as that user. A
+/// folder of `pgseal up` knows its superuser and the password.
+pub(crate) fn login(place: &Place, server: &RunningServer, asked: &Asked) -> Result<Login> {
+    if let Some(login) = of_folder(place, asked)? {
+        return Ok(login);
+    }
+    let username = asked
+        .username
+        .clone()
+        .or_else(|| variable("PGUSER").filter(|user| !user.is_empty()))
+        .unwrap_or_else(|| place.delegate.user().name.clone());
+    let dbname = asked.dbname.clone().unwrap_or_else(|| DATABASE.to_owned());
+    let password = match variable("PGPASSWORD").filter(|password| !password.is_empty()) {
+        Some(password) => Some(Secret::new(password)),
+        None => from_passfile(server, &dbname, &username)?,
+    };
+    Ok(Login { username, dbname, password })
+}
+
+/// A line for `localhost`, or for the socket's folder, as libpq would take either.
+fn from_passfile(server: &RunningServer, dbname: &str, username: &str) -> Result<Option<Secret>> {
+    let mut asked = Conninfo::default();
+    asked.fill_defaults(&variable, PgVersion::V18);
+    let folder = server.socket_folder.as_ref().map(|folder| folder.display().to_string());
+    for host in ["localhost".to_owned()].into_iter().chain(folder) {
+        if let Some(password) = passfile::password(&asked, &host, server.port, dbname, username)? {
+            return Ok(Some(password));
+        }
+    }
+    Ok(None)
+}
+
+fn of_folder(place: &Place, asked: &Asked) -> Result<Option<Login>> {
+    if place.layout != Layout::Folder || asked.username.is_some() {
+        return Ok(None);
+    }
+    let root = place.data.parent().ok_or_else(|| Failure::new("a data directory without a folder"))?;
+    let folder = Folder::at(root.to_owned());
+    let settings = Settings::read(&folder)?;
+    let text = files::read(&folder.passfile(), LIMIT).ok();
+    let password = text.and_then(|text| client_files::password_in(&text, &settings));
+    Ok(Some(Login {
+        username: settings.server.username.clone(),
+        dbname: asked.dbname.clone().unwrap_or_else(|| settings.server.dbname.clone()),
+        password,
+    }))
+}
