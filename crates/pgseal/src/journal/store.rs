@@ -226,6 +226,7 @@ mod tests {
     fn a_folder_that_others_may_read_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let found = files::status(folder.path()).unwrap().unwrap();
+        let found = files::Status { mode: 0o700, ..found };
         assert!(private(folder.path(), found).is_ok());
         assert!(private(folder.path(), files::Status { mode: 0o750, ..found }).is_err());
         assert!(private(folder.path(), files::Status { uid: found.uid + 1, ..found }).is_err());
