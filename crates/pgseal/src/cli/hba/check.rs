@@ -117,7 +117,9 @@ fn gather(readings: &[Reading]) -> Vec<Seen<'_>> {
     }
     let mut seen: Vec<Seen<'_>> = seen.into_values().collect();
     for one in &mut seen {
+        // A file that is included again has the same mistake again.
         one.versions.sort_unstable();
+        one.versions.dedup();
     }
     seen
 }
