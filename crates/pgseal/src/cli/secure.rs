@@ -66,6 +66,9 @@ pub(crate) struct Options {
     /// ecdsa-p256, ecdsa-p384, rsa-2048, rsa-3072 or rsa-4096
     #[arg(long, value_name = "TYPE", default_value = "ecdsa-p256")]
     key_type: KeyType,
+    /// Exchange trust, password and md5 over TCP for this method
+    #[arg(long, value_name = "METHOD", value_parser = ["scram-sha-256"])]
+    auth: Option<String>,
     /// Let a user go on without TLS from these addresses (repeatable; wants --until)
     #[arg(long, value_name = "USER@CIDR", requires = "until", requires = "enforce")]
     except: Vec<String>,
@@ -153,6 +156,7 @@ fn wish(options: &Options) -> Result<Wish> {
         validity: options.validity,
         key_type: options.key_type,
         enforce: options.enforce,
+        scram: options.auth.is_some(),
         exceptions: exceptions(options)?,
         even_if_locked_out: options.even_if_locked_out,
         allow_unseen: options.allow_unseen,

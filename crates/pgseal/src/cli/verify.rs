@@ -1,5 +1,7 @@
 //! `pgseal verify`.
 
+use std::path::Path;
+
 use clap::Args;
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -17,7 +19,8 @@ use crate::report::json::{self, SCHEMA_VERSION};
 use crate::report::proof::{self, ClaimRow, LeftOutRow};
 use crate::report::screen::Screen;
 use crate::report::stderr::say;
-use crate::target::{Target, connection_subject, folder_subject};
+use crate::secure::examine::examine;
+use crate::target::{Asked, Target, connection_subject, folder_subject};
 use crate::verify::claim::Proof;
 use crate::verify::prove;
 use crate::verify::subject::Subject;
@@ -27,15 +30,22 @@ use crate::verify::subject::Subject;
   pgseal verify ./pgseal
   pgseal verify 'postgresql://app@db1:5432/shop?sslrootcert=ca.crt'
   pgseal verify service=shop --format json
+  pgseal verify 15/main
 
 The password comes from the connection string, PGPASSWORD or the password file; it is sent only to
 a server whose certificate verified fully. Exit status: 0 when every claim holds, 1 otherwise.")]
 pub(crate) struct Options {
-    /// A folder made by `pgseal up` (dir:PATH), or a connection string
+    /// A folder made by `pgseal up` or a data directory (dir:PATH), a cluster such as 15/main, or a connection string
     target: String,
     /// Whom to trust, for a connection string: a file, the system's store, or nobody
     #[arg(long, value_name = "FILE|system|none")]
     sslrootcert: Option<String>,
+    /// The superuser to look from inside as, for a data directory or a cluster
+    #[arg(short = 'U', long, value_name = "USER")]
+    username: Option<String>,
+    /// The database to log in to, for a data directory or a cluster
+    #[arg(short = 'd', long, value_name = "DBNAME")]
+    dbname: Option<String>,
     /// How the result is shown
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -53,23 +63,7 @@ struct Row<'a> {
 }
 
 pub(crate) async fn run(options: Options) -> Result<Outcome> {
-    let subject = match Target::parse(&options.target)? {
-        Target::Connection(text) => {
-            warn_about_password(&text);
-            connection_subject(&text, options.sslrootcert.as_deref()).await?
-        }
-        Target::Folder(_) if options.sslrootcert.is_some() => {
-            return Err(Failure::usage(
-                "--sslrootcert goes with a connection string: a folder has its own CA",
-            ));
-        }
-        Target::Folder(path) => running(&state::resolve(&path)?).await?,
-        Target::Cluster { .. } => {
-            return Err(Failure::usage("verify takes a folder made by pgseal up or a connection string yet")
-                .hint("postgresql://USER@HOST:PORT/DBNAME?sslrootcert=FILE"));
-        }
-    };
-    let proof = prove(&subject, OffsetDateTime::now_utc()).await?;
+    let (subject, proof) = proved(&options).await?;
     let ending = if proof.complete() { Ending::Well } else { Ending::NotProved };
     let text = match options.format {
         Format::Human => human(&subject, &proof),
@@ -83,6 +77,32 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
         })?,
     };
     Ok(Outcome { text, ending })
+}
+
+async fn proved(options: &Options) -> Result<(Subject, Proof)> {
+    let target = Target::parse(&options.target)?;
+    if options.sslrootcert.is_some() && !matches!(target, Target::Connection(_)) {
+        return Err(Failure::usage("--sslrootcert goes with a connection string: a folder has its own CA"));
+    }
+    let subject = match target {
+        Target::Connection(text) => {
+            warn_about_password(&text);
+            connection_subject(&text, options.sslrootcert.as_deref()).await?
+        }
+        Target::Folder(path) if !is_data_directory(&path) => running(&state::resolve(&path)?).await?,
+        Target::Folder(_) | Target::Cluster { .. } => {
+            let asked = Asked { username: options.username.clone(), dbname: options.dbname.clone() };
+            return examine(&mut Target::place(&options.target).await?, &asked).await;
+        }
+    };
+    let proof = prove(&subject, OffsetDateTime::now_utc()).await?;
+    Ok((subject, proof))
+}
+
+/// Whether it is a data directory and no folder of ours.
+fn is_data_directory(path: &Path) -> bool {
+    let has = |name: &str| path.join(name).symlink_metadata().is_ok();
+    !has("pgseal.toml") && has("PG_VERSION")
 }
 
 /// Other users of the machine can read every process's arguments.

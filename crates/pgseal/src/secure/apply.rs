@@ -185,9 +185,8 @@ fn lost(why: &str) -> Failure {
 /// A new login from inside, then every claim; one that was promised and does not hold is an error.
 async fn proved(work: &mut Work<'_>, stage: &Stage) -> Result<Proof> {
     let proof = look_again(work).await?;
-    let kind = if work.plan.enforce && stage.kind == StageKind::Tls && !work.plan.has(StageKind::Enforcement)
-    {
-        StageKind::Enforcement
+    let kind = if work.plan.enforce && stage.kind == StageKind::Tls && !work.plan.has(StageKind::Rules) {
+        StageKind::Rules
     } else {
         stage.kind
     };

@@ -47,6 +47,8 @@ pub(crate) struct Facts {
     pub(crate) host_name: Option<SubjectAltName>,
     pub(crate) sessions: Vec<Seen>,
     pub(crate) roles: Option<Roles>,
+    /// Roles that may log in and have no SCRAM verifier.
+    pub(crate) without_scram: Vec<String>,
     pub(crate) view: View,
 }
 

@@ -91,7 +91,7 @@ fn after(facts: &Facts, plan: &Plan) -> pgseal_conf::hba::Ruleset {
     let written = plan
         .stages
         .iter()
-        .filter(|stage| stage.kind == StageKind::Enforcement)
+        .filter(|stage| stage.kind == StageKind::Rules)
         .flat_map(|stage| &stage.steps)
         .flat_map(|step| &step.writes)
         .next();

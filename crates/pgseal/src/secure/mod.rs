@@ -2,7 +2,9 @@
 //! again when it does not verify.
 
 mod apply;
+mod authentication;
 pub(crate) mod certificate;
+pub(crate) mod examine;
 pub(crate) mod facts;
 pub(crate) mod lockout;
 mod observe;

@@ -86,6 +86,7 @@ pub(crate) async fn observe(
             .await
             .map_err(|why| Failure::new(format!("could not list sessions: {why}")))?,
         roles: roles(session).await.ok(),
+        without_scram: without_scram(session).await?,
         view,
     })
 }
@@ -126,6 +127,15 @@ async fn must_be_superuser(session: &Session, who: &Login) -> Result<()> {
     ))
     .because("nothing was changed")
     .hint("-U, PGUSER and PGPASSWORD of a superuser"))
+}
+
+async fn without_scram(session: &Session) -> Result<Vec<String>> {
+    const WITHOUT: &str = "SELECT rolname::text FROM pg_authid WHERE rolcanlogin AND \
+         (rolpassword IS NULL OR rolpassword NOT LIKE 'SCRAM-SHA-256$%') ORDER BY rolname LIMIT 100000";
+    let rows = rows_of(session, WITHOUT, &[])
+        .await
+        .map_err(|why| Failure::new(format!("could not read pg_authid: {why}")))?;
+    Ok(rows.iter().filter_map(|row| row.try_get(0).ok()).collect())
 }
 
 /// Who manages the server's files would write over ours.

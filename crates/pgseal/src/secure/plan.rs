@@ -8,6 +8,7 @@ use pgseal_pki::{Certificate, SubjectAltName, read_bundle, server_with_key_pem};
 use similar::TextDiff;
 use zeroize::Zeroizing;
 
+use super::authentication;
 use super::certificate::{Chosen, New};
 use super::facts::{Facts, ServerFile};
 use super::observe::{AUTHORITY, CERTIFICATE, PEM};
@@ -44,8 +45,8 @@ pub(crate) struct Stage {
 pub(crate) enum StageKind {
     /// Certificate and settings.
     Tls,
-    /// The lines that refuse plaintext.
-    Enforcement,
+    /// Lines of pg_hba.conf.
+    Rules,
 }
 
 /// What people read as one numbered step.
@@ -109,7 +110,7 @@ pub(crate) fn plan(facts: &Facts, wish: &Wish, chosen: &Chosen, word: &str, id: 
         tls.push(certificate_step(facts, new, &pem));
     }
     tls.extend(settings_step(facts, &wished, &id, word)?);
-    let enforcement = if wish.enforce { enforcement_step(facts, wish)? } else { None };
+    let rules = rules_step(facts, wish)?;
     let (names, authority) = match chosen {
         Chosen::New(new) => (new.names.clone(), new.authority.clone()),
         Chosen::Kept { names, leaf } => (names.clone(), own_authority(facts, leaf)),
@@ -124,13 +125,13 @@ pub(crate) fn plan(facts: &Facts, wish: &Wish, chosen: &Chosen, word: &str, id: 
         new_issuer: new_issuer(facts, chosen),
         stages: vec![
             Stage { kind: StageKind::Tls, steps: tls },
-            Stage { kind: StageKind::Enforcement, steps: enforcement.into_iter().collect() },
+            Stage { kind: StageKind::Rules, steps: rules.into_iter().collect() },
         ],
     })
 }
 
 /// The CA beside a certificate that we installed earlier.
-fn own_authority(facts: &Facts, leaf: &Certificate) -> Option<Certificate> {
+pub(super) fn own_authority(facts: &Facts, leaf: &Certificate) -> Option<Certificate> {
     let file = facts.own.authority.as_ref()?;
     let authority = read_bundle(&file.bytes).ok()?.certificates.into_iter().next()?;
     leaf.issuer().same_as(authority.subject()).then_some(authority)
@@ -238,49 +239,67 @@ fn conf_write(file: &ServerFile, new: Vec<u8>) -> Write {
     }
 }
 
-/// The two reject lines on top, with exceptions above them; refused where they would not close every
-/// path.
-fn enforcement_step(facts: &Facts, wish: &Wish) -> Result<Option<Step>> {
-    let now = facts.rules.ruleset(facts.version);
-    if !now.loads() {
-        return Err(Failure::new(format!(
-            "PostgreSQL would not load {} as it is",
-            facts.hba.named.display()
-        ))
-        .because("nothing was changed")
-        .hint(format!("pgseal hba check {}", facts.hba.named.display())));
-    }
-    let proved = |ruleset: &Ruleset| closes_every_path(facts, ruleset);
-    if wish.exceptions.is_empty() && proved(&now) {
+/// pg_hba.conf as it is to be: methods exchanged, the reject lines on top with exceptions above them.
+fn rules_step(facts: &Facts, wish: &Wish) -> Result<Option<Step>> {
+    if !wish.enforce && !wish.scram {
         return Ok(None);
     }
-    let new = enforcement::enforced(&now, &facts.hba.bytes, &wish.exceptions, false)?;
-    if new == facts.hba.bytes {
+    let named = facts.hba.named.display();
+    if !facts.rules.ruleset(facts.version).loads() {
+        return Err(Failure::new(format!("PostgreSQL would not load {named} as it is"))
+            .because("nothing was changed")
+            .hint(format!("pgseal hba check {named}")));
+    }
+    let mut text = facts.hba.bytes.clone();
+    let mut titles = Vec::new();
+    if wish.scram
+        && let Some(new) = authentication::strengthened(facts, &text)?
+    {
+        text = new;
+        titles.push("trust, password and md5 over TCP become scram-sha-256");
+    }
+    if wish.enforce
+        && let Some(new) = enforced(facts, wish, &text)?
+    {
+        text = new;
+        titles.push("no connection over TCP without TLS, for databases and for replication");
+    }
+    if text == facts.hba.bytes {
         return Ok(None);
     }
-    let after = facts.rules.ruleset_of(new.clone(), facts.version);
-    if !after.loads() || (wish.exceptions.is_empty() && !proved(&after)) {
-        return Err(Failure::new(format!(
-            "the reject lines on top of {} would not close every plaintext path",
-            facts.hba.named.display()
-        ))
-        .because("nothing was changed")
-        .hint(format!("pgseal hba prove {}", facts.hba.named.display())));
-    }
-    let name = facts.hba.named.display().to_string();
+    let name = named.to_string();
     Ok(Some(Step {
-        name: "enforce",
-        title: "no connection over TCP without TLS, for databases and for replication".to_owned(),
-        effect: "a reload; plaintext sessions that stand go on, new ones are refused",
+        name: if wish.enforce { "enforce" } else { "authentication" },
+        title: titles.join("; "),
+        effect: "a reload; sessions that stand go on, new ones meet the new rules",
         writes: vec![Write {
             path: facts.hba.real.clone(),
             mode: facts.hba.status.mode,
             before: Some(was_file(&facts.hba)),
-            diff: diff::unified(&name, &facts.hba.bytes, &new, facts.version),
-            bytes: Zeroizing::new(new),
+            diff: diff::unified(&name, &facts.hba.bytes, &text, facts.version),
+            bytes: Zeroizing::new(text),
             secret: false,
         }],
     }))
+}
+
+/// The two reject lines on top; refused where they would not close every path.
+fn enforced(facts: &Facts, wish: &Wish, text: &[u8]) -> Result<Option<Vec<u8>>> {
+    let now = facts.rules.ruleset_of(text.to_vec(), facts.version);
+    if wish.exceptions.is_empty() && closes_every_path(facts, &now) {
+        return Ok(None);
+    }
+    let new = enforcement::enforced(&now, text, &wish.exceptions, false)?;
+    let after = facts.rules.ruleset_of(new.clone(), facts.version);
+    if !after.loads() || (wish.exceptions.is_empty() && !closes_every_path(facts, &after)) {
+        let named = facts.hba.named.display();
+        return Err(Failure::new(format!(
+            "the reject lines on top of {named} would not close every plaintext path"
+        ))
+        .because("nothing was changed")
+        .hint(format!("pgseal hba prove {named}")));
+    }
+    Ok(Some(new))
 }
 
 fn closes_every_path(facts: &Facts, ruleset: &Ruleset) -> bool {

@@ -1,6 +1,6 @@
 //! What a stage promised, held against the wire and a real session.
 
-use pgseal_pki::{Fingerprint, LibpqRules, libpq_matches};
+use pgseal_pki::{Certificate, Fingerprint, LibpqRules, libpq_matches};
 use pgseal_wire::{Roots, Session, SslNegotiation};
 use time::OffsetDateTime;
 
@@ -17,14 +17,25 @@ use crate::verify::subject::{Issued, Subject};
 /// What is to be proved of the server after the plan.
 pub(crate) fn subject(facts: &Facts, plan: &Plan, who: &Login) -> Subject {
     let promised: Vec<String> = plan.names.iter().map(ToString::to_string).collect();
-    let matches = |name: &str| libpq_matches(&plan.leaf, name, LibpqRules { ip_sans: true }).is_ok();
-    let addresses = plan.leaf.ip_addresses().into_iter().map(|ip| ip.to_string());
-    let own = plan.leaf.dns_names().into_iter().chain(addresses);
+    subject_of(facts, &plan.leaf, promised, plan.authority.as_ref(), who)
+}
+
+/// The same for a certificate that is there already. Without names promised its own first one is taken.
+pub(crate) fn subject_of(
+    facts: &Facts,
+    leaf: &Certificate,
+    promised: Vec<String>,
+    authority: Option<&Certificate>,
+    who: &Login,
+) -> Subject {
+    let matches = |name: &str| libpq_matches(leaf, name, LibpqRules { ip_sans: true }).is_ok();
+    let addresses = leaf.ip_addresses().into_iter().map(|ip| ip.to_string());
+    let own = leaf.dns_names().into_iter().chain(addresses);
     let host = promised.iter().cloned().chain(own).find(|name| matches(name));
     let host = host.or_else(|| facts.addresses.first().map(ToString::to_string)).unwrap_or_default();
-    let fingerprint: Fingerprint = plan.leaf.fingerprint();
-    let roots = match &plan.authority {
-        Some(authority) => Roots::from_certificates("the CA of the plan", vec![authority.clone()])
+    let fingerprint: Fingerprint = leaf.fingerprint();
+    let roots = match authority {
+        Some(authority) => Roots::from_certificates("the CA beside it", vec![authority.clone()])
             .map_err(|error| error.to_string()),
         None => Err("whom clients trust is not known here".to_owned()),
     };
@@ -77,7 +88,7 @@ async fn settings_in_force(plan: &Plan, inside: &Session) -> Claim {
     }
 }
 
-async fn not_restarted(facts: &Facts, inside: &Session) -> Claim {
+pub(super) async fn not_restarted(facts: &Facts, inside: &Session) -> Claim {
     let name = ClaimName::NotRestarted;
     match text_of(inside, "SELECT pg_postmaster_start_time()::text", &[]).await {
         Ok(started) if started == facts.started => Claim::holds(name, format!("runs since {started}")),
@@ -110,8 +121,8 @@ pub(crate) fn promised(name: ClaimName, plan: &Plan, stage: StageKind, who: &Log
         | C::PlaintextRefusedIpv6
         | C::ReplicationPlaintextRefusedIpv4
         | C::ReplicationPlaintextRefusedIpv6
-        | C::SslmodeDisableRefused => stage == StageKind::Enforcement,
-        C::NoPlaintextPath => stage == StageKind::Enforcement && !excepted,
+        | C::SslmodeDisableRefused => plan.enforce && stage == StageKind::Rules,
+        C::NoPlaintextPath => plan.enforce && stage == StageKind::Rules && !excepted,
         // What `secure` does not set: told, and not failed.
         C::ChannelBinding | C::PasswordsScram => false,
     }

@@ -195,7 +195,7 @@ async fn change(
 
 /// Judges the proof, and counts who is still there in plaintext.
 async fn finish(done: &mut Done, how: &How, held: &Session, who: &Login, excepted: bool) -> Result<()> {
-    let stage = if done.plan.enforce { StageKind::Enforcement } else { StageKind::Tls };
+    let stage = if done.plan.enforce { StageKind::Rules } else { StageKind::Tls };
     let claims = done.proof.as_ref().map(|proof| proof.claims.as_slice()).unwrap_or_default();
     done.asked_for = claims
         .iter()
@@ -241,7 +241,11 @@ fn fit_to_be_changed(facts: &Facts, word: &str) -> Result<()> {
 
 /// Stops before anybody is locked out.
 fn safe(done: &Done, wish: &Wish, who: &Login) -> Result<()> {
-    if done.plan.has(StageKind::Enforcement) && who.password.is_none() && !wish.even_if_locked_out {
+    if done.plan.enforce
+        && done.plan.has(StageKind::Rules)
+        && who.password.is_none()
+        && !wish.even_if_locked_out
+    {
         return Err(Failure::stopped("--enforce wants a login over TLS to prove that somebody still gets in, and no password was given")
             .because("nothing was changed")
             .hint("PGUSER with PGPASSWORD or a password file; all the same: --even-if-locked-out"));

@@ -19,6 +19,8 @@ pub(crate) struct Wish {
     pub(crate) validity: Validity,
     pub(crate) key_type: KeyType,
     pub(crate) enforce: bool,
+    /// Trust, password and md5 over TCP become SCRAM.
+    pub(crate) scram: bool,
     /// Who may go on without TLS for a while.
     pub(crate) exceptions: Vec<Exception>,
     pub(crate) even_if_locked_out: bool,

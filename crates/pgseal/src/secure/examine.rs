@@ -1,0 +1,36 @@
+//! The proof of a server as it stands, for `pgseal verify`: nothing is planned and nothing changed.
+
+use time::OffsetDateTime;
+
+use super::observe::observe;
+use super::plan::own_authority;
+use super::prove::subject_of;
+use super::restart;
+use crate::failure::{Failure, Result};
+use crate::place::Place;
+use crate::target::{Asked, login};
+use crate::verify::claim::{Claim, ClaimName, Proof};
+use crate::verify::prove_with;
+use crate::verify::subject::Subject;
+
+/// Every claim about the server of a data directory or a cluster, seen from inside and outside.
+pub(crate) async fn examine(place: &mut Place, asked: &Asked) -> Result<(Subject, Proof)> {
+    let server = place.running().await?;
+    let who = login(place, &server, asked)?;
+    let inside = place.session(&server, &who).await?;
+    let facts = observe(place, &server, &inside, &who).await?;
+    let present = facts.certificate.as_ref().map_err(|why| {
+        Failure::stopped(format!("{} has no certificate to serve: {why}", place.data.display()))
+            .hint(format!("pgseal secure {}", place.word))
+    })?;
+    if facts.addresses.is_empty() {
+        return Err(Failure::stopped(format!("the server of {} listens on no TCP address", place.word)));
+    }
+    let authority = own_authority(&facts, &present.leaf);
+    let subject = subject_of(&facts, &present.leaf, Vec::new(), authority.as_ref(), &who);
+    let mut proof = prove_with(&subject, Some(&inside), OffsetDateTime::now_utc()).await?;
+    proof.add(restart::claim(place, &inside, &present.leaf).await);
+    proof.add(Claim::holds(ClaimName::LocalLogin, format!("{} over the Unix socket", who.username)));
+    inside.close().await;
+    Ok((subject, proof))
+}
