@@ -3,7 +3,7 @@
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, Parser};
 use pgseal_pki::{KeyType, SubjectAltName, Validity};
 use time::Date;
 use time::macros::format_description;
@@ -17,14 +17,44 @@ use crate::policy::{self, Policy};
 use crate::report::screen::Screen;
 use crate::report::stderr::say;
 use crate::secure::run::{How, State, secure};
+use crate::secure::saved::Saved;
 use crate::secure::wish::{Source, Wish};
 use crate::target::Asked;
+
+/// What a plan says already.
+const WORDS_OF_A_PLAN: [&str; 16] = [
+    "san",
+    "policy",
+    "enforce",
+    "ca",
+    "new_ca",
+    "cert",
+    "key",
+    "reissue",
+    "validity",
+    "key_type",
+    "auth",
+    "except",
+    "until",
+    "even_if_locked_out",
+    "allow_unseen",
+    "end_plaintext_sessions",
+];
+
+/// Reads the words of a saved plan again.
+#[derive(Debug, Parser)]
+struct Again {
+    #[command(flatten)]
+    options: Options,
+}
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   pgseal secure 15/main --new-ca /etc/pgseal/ca --dry-run    what would be done
   pgseal secure 15/main --new-ca /etc/pgseal/ca              TLS on, proved; nobody is refused
   pgseal secure 15/main --enforce --confirm-within 10m       TLS only, or back again by itself
+  pgseal secure 15/main --enforce --dry-run --out plan.json  for others to read
+  pgseal secure 15/main --plan plan.json --yes               exactly that, or nothing
   pgseal undo 15/main                                        as it was before, to the byte
 
 Reloads only, never a restart. What cannot be proved is rolled back. User and password come from -U,
@@ -93,6 +123,12 @@ pub(crate) struct Options {
     /// The same; status 1 when there is something to do
     #[arg(long)]
     check: bool,
+    /// Save the plan, with what it rests on
+    #[arg(long, value_name = "FILE", conflicts_with = "plan")]
+    out: Option<PathBuf>,
+    /// Carry out a plan that was saved; refused when the server has moved since
+    #[arg(long, value_name = "FILE", conflicts_with_all = WORDS_OF_A_PLAN)]
+    plan: Option<PathBuf>,
     /// Do not ask
     #[arg(long)]
     yes: bool,
@@ -108,8 +144,14 @@ pub(crate) struct Options {
 }
 
 pub(crate) async fn run(options: Options) -> Result<Outcome> {
+    let saved = options.plan.as_deref().map(Saved::read).transpose()?;
+    let options = match &saved {
+        Some(saved) => again(saved, options)?,
+        None => options,
+    };
     let wish = wish(&options)?;
     let how = How {
+        saved,
         only_plan: options.dry_run || options.check,
         confirm_within: options.confirm_within.map(seconds).transpose()?,
         end_plaintext: options.end_plaintext_sessions,
@@ -130,6 +172,9 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
     };
     let asked = Asked { username: options.username.clone(), dbname: options.dbname.clone() };
     let done = secure(&options.target, &wish, &asked, &how, &consent).await?;
+    if let Some(path) = &options.out {
+        Saved::of(&options.target, words(&options), &done.facts, &done.plan).write(path)?;
+    }
     let to_do = done.state == State::Planned && !done.plan.is_empty();
     let ending = if (options.check && to_do) || !done.proved { Ending::NotProved } else { Ending::Well };
     let text = match options.format {
@@ -137,6 +182,63 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
         Format::Json => report::json_text(&done)?,
     };
     Ok(Outcome { text, ending })
+}
+
+/// The options that a saved plan was made with, and what is asked beside them now.
+fn again(saved: &Saved, now: Options) -> Result<Options> {
+    if now.target != saved.target {
+        return Err(Failure::usage(format!("the plan is for {}, not for {}", saved.target, now.target)));
+    }
+    let words = ["secure".to_owned(), saved.target.clone()].into_iter().chain(saved.asked.iter().cloned());
+    let made = Again::try_parse_from(words)
+        .map_err(|error| Failure::usage(format!("the plan's own words cannot be read: {}", error.kind())))?;
+    Ok(Options {
+        confirm_within: now.confirm_within,
+        dry_run: now.dry_run,
+        check: now.check,
+        yes: now.yes,
+        username: now.username,
+        dbname: now.dbname,
+        format: now.format,
+        ..made.options
+    })
+}
+
+/// The words that lead to the same plan.
+fn words(options: &Options) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    let mut say = |name: &str, value: Option<String>| {
+        words.extend(value.map(|value| format!("--{name}={value}")));
+    };
+    // From whatever folder it is carried out later.
+    let path = |path: &Option<PathBuf>| {
+        let absolute = path.as_ref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
+        absolute.map(|path| path.display().to_string())
+    };
+    for san in &options.san {
+        say("san", Some(san.to_string()));
+    }
+    say("policy", Some(options.policy.clone()));
+    say("ca", path(&options.ca));
+    say("new-ca", path(&options.new_ca));
+    say("cert", path(&options.cert));
+    say("key", path(&options.key));
+    say("validity", Some(options.validity.to_string()));
+    say("key-type", Some(options.key_type.to_string()));
+    say("auth", options.auth.clone());
+    say("until", options.until.clone());
+    for except in &options.except {
+        say("except", Some(except.clone()));
+    }
+    let flags = [
+        ("enforce", options.enforce),
+        ("reissue", options.reissue),
+        ("even-if-locked-out", options.even_if_locked_out),
+        ("allow-unseen", options.allow_unseen),
+        ("end-plaintext-sessions", options.end_plaintext_sessions),
+    ];
+    words.extend(flags.into_iter().filter(|(_, set)| *set).map(|(name, _)| format!("--{name}")));
+    words
 }
 
 fn wish(options: &Options) -> Result<Wish> {

@@ -76,5 +76,5 @@ fn method_place(ruleset: &Ruleset, rule: &Rule) -> Result<std::ops::Range<usize>
         .skip(4)
         .filter_map(|field| field.tokens().next())
         .find(|token| token.text() == rule.method.name().as_bytes());
-    token.map(|token| token.source()).ok_or_else(|| cannot("its method was not found"))
+    token.map(pgseal_conf::auth::Token::source).ok_or_else(|| cannot("its method was not found"))
 }

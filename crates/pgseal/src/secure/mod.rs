@@ -15,6 +15,7 @@ pub(crate) mod recover;
 mod restart;
 pub(crate) mod restore;
 pub(crate) mod run;
+pub(crate) mod saved;
 mod sessions_end;
 mod settings;
 mod view;

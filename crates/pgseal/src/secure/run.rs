@@ -14,6 +14,7 @@ use super::observe::observe;
 use super::plan::{Plan, StageKind, plan};
 use super::prove::promised;
 use super::restore::restore;
+use super::saved::Saved;
 use super::wish::{Source, Wish};
 use super::{recover, sessions_end};
 use crate::failure::{Ending, Failure, Result};
@@ -32,6 +33,8 @@ pub(crate) struct How {
     /// Seconds until the change undoes itself unless it is confirmed.
     pub(crate) confirm_within: Option<u32>,
     pub(crate) end_plaintext: bool,
+    /// A plan made earlier, which is to be carried out as it is.
+    pub(crate) saved: Option<Saved>,
 }
 
 /// What was found, and what became of it.
@@ -126,7 +129,11 @@ async fn carry_out(
     fit_to_be_changed(&facts, word)?;
     let now = OffsetDateTime::now_utc();
     let chosen = choose(&facts, wish, now)?;
-    let plan = plan(&facts, wish, &chosen, word, fresh_id()?)?;
+    let id = how.saved.as_ref().map_or_else(fresh_id, |saved| Ok(saved.change.clone()))?;
+    let plan = plan(&facts, wish, &chosen, word, id)?;
+    if let Some(saved) = &how.saved {
+        saved.must_still_hold(&facts, &plan)?;
+    }
     let locked_out = locked_out(&facts, &plan, &wish.policy);
     let mut done = Done {
         word: word.to_owned(),
