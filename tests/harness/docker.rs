@@ -341,8 +341,9 @@ fn here() {
         match (users, version) {
             (Ok(users), Ok(version)) if version.status.success() => users,
             (_, version) => panic!(
-                "the tests' docker does not answer: run `{}`, which installs and starts it (root or sudo is needed; in a \
-                 container, docker run --privileged). docker version: {version:?}",
+                "the tests' docker does not answer ({}): run `{}`, which installs and starts it; it needs root or sudo, and \
+                 in a container docker run --privileged",
+                version.map_or_else(|e| e.to_string(), |ran| String::from_utf8_lossy(&ran.stderr).trim().to_owned()),
                 provision(&images().join(" "))
             ),
         }
@@ -364,11 +365,13 @@ fn sweep() {
             let Some((id, claim)) = line.split_once('\t').filter(|(_, claim)| !claim.is_empty()) else {
                 continue;
             };
-            let held = File::open(shelf("docker").join(claim)).is_ok_and(|file| file.try_lock().is_err());
-            if !held {
-                // Somebody else may be at it, too.
-                client(remove).arg(id).output().ok();
+            let lock = shelf("docker").join(claim);
+            if File::open(&lock).is_ok_and(|file| file.try_lock().is_err()) {
+                continue;
             }
+            // Somebody else may be at it, too.
+            client(remove).arg(id).output().ok();
+            fs::remove_file(&lock).ok();
         }
     }
 }

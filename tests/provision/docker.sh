@@ -75,7 +75,12 @@ for name in "$@"; do
     compose-v[12]) composes="$composes $name" ;;
     postgres:*)
         major=${name#postgres:}
-        majors="$majors ${major%-alpine}"
+        major=${major%-alpine}
+        # Two flavours are of one server.
+        case "$majors " in
+        *" $major "*) ;;
+        *) majors="$majors $major" ;;
+        esac
         wanted="$wanted $name"
         ;;
     *) say "there is no $name; the first lines of $0 say what there is" && exit 2 ;;

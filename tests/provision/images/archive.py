@@ -29,6 +29,8 @@ CLIENTS = (
     "clusterdb createdb createuser dropdb dropuser oid2name pg_amcheck pg_basebackup pg_dump pg_dumpall pg_isready "
     "pg_receivewal pg_recvlogical pg_restore pgbench psql reindexdb vacuumdb vacuumlo"
 ).split()
+# Directories for building, for reading, and time zones a second time.
+LEFT_OUT = {"bitcode", "doc", "locale", "man", "pgxs", "pkgconfig", "posix", "right"}
 # Debian's packages whose files go into every image.
 PACKAGES = ["bash", "libc6", "libc-bin", "libssl3*", "tzdata"]
 
@@ -58,10 +60,14 @@ class Server:
         tree = cache / f"pg-{major}"
         system = Path(f"/usr/lib/postgresql/{major}")
         if (tree / "bin/postgres").exists():
-            self.root, self.share, self.share_to = tree, tree / "share", f"usr/lib/postgresql/{major}/share"
+            self.root = tree
+            # As it was built: directly in share, or in a folder of that.
+            below = "share" if (tree / "share/postgresql.conf.sample").exists() else "share/postgresql"
+            self.share, self.share_to = tree / below, f"usr/lib/postgresql/{major}/{below}"
             self.origin = (tree / ".from").read_text()
         elif (system / "bin/postgres").exists():
-            self.root, self.share, self.share_to = system, Path(f"/usr/share/postgresql/{major}"), f"usr/share/postgresql/{major}"
+            self.root = system
+            self.share, self.share_to = Path(f"/usr/share/postgresql/{major}"), f"usr/share/postgresql/{major}"
             self.origin = versions([f"postgresql-{major}", f"postgresql-client-{major}", "libpq5"])
         else:
             sys.exit(f"there is no PostgreSQL {major} to make an image from: run tests/provision/needs.sh {major}")
@@ -75,8 +81,7 @@ class Server:
         return sorted(path for path in (self.root / "bin").iterdir() if path.is_file())
 
     def libraries(self):
-        # The compiler for queries would bring a hundred megabytes; a server without it does not compile.
-        return sorted(path for path in (self.root / "lib").glob("*.so*") if not path.name.startswith("llvmjit"))
+        return [path for path in kept(self.root / "lib") if ".so" in path.suffixes and not path.is_symlink()]
 
 
 class Layer:
@@ -114,22 +119,30 @@ class Layer:
         mode = 0o755 if os.access(source, os.X_OK) else 0o644
         self.put(name or str(source), mode=mode, content=Path(source).read_bytes())
 
-    def tree(self, source, name, without=()):
+    def tree(self, source, name):
         """A directory of this machine, links in it kept."""
-        for where, directories, files in os.walk(source):
-            directories[:] = sorted(one for one in directories if one not in without)
-            for one in sorted(files + [one for one in directories if (Path(where) / one).is_symlink()]):
-                path = Path(where) / one
-                to = f"{name}/{path.relative_to(source)}"
-                if path.is_symlink():
-                    self.link(to, os.readlink(path))
-                else:
-                    self.file(path, to)
+        for path in kept(source):
+            to = f"{name}/{path.relative_to(source)}"
+            if path.is_symlink():
+                self.link(to, os.readlink(path))
+            else:
+                self.file(path, to)
 
     def done(self):
         """Closes it; its digest."""
         self.tar.close()
         return hashlib.sha256(self.path.read_bytes()).hexdigest()
+
+
+def kept(source):
+    """The files of a directory that go into an image, and its links. The compiler for queries would bring a hundred
+    megabytes; a server without it does not compile."""
+    for where, directories, files in os.walk(source):
+        links = [one for one in directories if (Path(where) / one).is_symlink()]
+        directories[:] = sorted(one for one in directories if one not in LEFT_OUT)
+        for one in sorted(files + links):
+            if not one.endswith(".a") and not one.startswith("llvmjit"):
+                yield Path(where) / one
 
 
 def merged(name):
@@ -175,7 +188,7 @@ def write_tools(layer, cache):
     layer.tree("/usr/lib/locale/C.utf8", "usr/lib/locale/C.utf8")
     # The official images speak English; without its tables the neutral ones stand in.
     layer.link("usr/lib/locale/en_US.utf8", "C.utf8")
-    layer.tree("/usr/share/zoneinfo", "usr/share/zoneinfo", without=("posix", "right"))
+    layer.tree("/usr/share/zoneinfo", "usr/share/zoneinfo")
     layer.link("etc/localtime", "/usr/share/zoneinfo/Etc/UTC")
     layer.text("etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n")
 
@@ -198,13 +211,12 @@ def write_server(layer, server):
             layer.text(f"{place}/bin/{name}", script, 0o755)
         else:
             layer.file(program, f"{place}/bin/{name}")
-    for library in server.libraries():
-        layer.file(library, f"{place}/lib/{library.name}")
+    layer.tree(server.root / "lib", f"{place}/lib")
     for library in libraries_of([*names.values(), *server.libraries()]):
         if not Path(library).resolve().is_relative_to(server.root.resolve()):
             layer.file(library)
     layer.text(f"{server.share_to}/postgresql.conf.sample", sample(server))
-    layer.tree(server.share, server.share_to, without=("doc", "man", "locale"))
+    layer.tree(server.share, server.share_to)
 
 
 def sample(server):
