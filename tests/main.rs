@@ -40,6 +40,7 @@ mod every_licence_is_allowed_and_no_banned_crate_is_linked;
 
 mod hba_answers_by_its_exit_status_and_by_documented_json;
 mod hba_enforce_takes_back_every_byte_it_put_there;
+mod hba_reads_the_rules_of_a_live_server;
 mod hostile_text_in_a_certificate_is_shown_escaped;
 mod no_process_is_signalled_but_the_folders_own_server;
 mod of_two_ups_at_once_one_wins_and_the_other_says_so;
@@ -56,5 +57,6 @@ mod variables_of_libpq_do_not_reach_a_folders_server;
 mod what_a_failed_scenario_leaves_running_is_stopped;
 mod what_a_servers_user_does_reaches_nothing_of_others;
 mod what_hba_says_of_a_file_is_so_on_the_wire;
+mod what_is_no_rule_file_is_said_to_be_none;
 mod what_is_printed_as_json_is_what_the_schemas_say;
 mod what_people_read_stays_as_it_is;

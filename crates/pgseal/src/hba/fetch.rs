@@ -13,10 +13,10 @@ use super::snapshot::{Door, Snapshot};
 use super::source::Source;
 use crate::sql::text_of;
 
-/// What a server reads as its hba_file now, over SQL; an error is one sentence. Superusers and
-/// members of pg_read_server_files may.
+/// What a server reads as its hba_file now, over SQL; an error is one sentence. Superusers may,
+/// and others who were granted EXECUTE on these functions (restricted by default: "Generic File Access Functions").
 pub(crate) async fn over_sql(session: &Session) -> Result<Source, String> {
-    let path = text_of(session, "SELECT setting FROM pg_settings WHERE name = 'hba_file'", &[]).await?;
+    let path = text_of(session, "SELECT current_setting('hba_file')", &[]).await?;
     let number = text_of(session, "SELECT current_setting('server_version_num')", &[]).await?;
     let version =
         PgVersion::from_version_num(number.parse().unwrap_or(0)).map_err(|error| error.to_string())?;

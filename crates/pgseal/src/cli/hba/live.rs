@@ -50,7 +50,10 @@ pub(super) async fn of_server(text: &str) -> Result<Source> {
     let source = over_sql(&session).await;
     session.close().await;
     source.map_err(|why| {
-        cannot(&why).hint("a superuser, or a member of pg_read_server_files and pg_read_all_settings")
+        cannot(&why).hint(
+            "a superuser, or a member of pg_read_server_files and pg_read_all_settings who was granted EXECUTE \
+             on pg_read_binary_file(text), pg_stat_file(text) and pg_ls_dir(text)",
+        )
     })
 }
 
