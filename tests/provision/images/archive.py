@@ -238,7 +238,7 @@ def write_flavour(layer, flavour, server):
     if flavour.volume != home:
         layer.directory(flavour.data, 0o1777, uid)
     layer.directory("run/postgresql", 0o3777, uid)
-    layer.text("usr/local/bin/docker-entrypoint.sh", (HERE / "entrypoint.sh").read_text(), 0o755)
+    layer.text("usr/local/bin/docker-entrypoint.sh", (HERE / "entrypoint").read_text(), 0o755)
     if not flavour.alpine:
         # Alpine has none, and initdb says so there.
         layer.file("/usr/bin/locale")
@@ -277,7 +277,7 @@ def config(flavour, server, digests, inputs):
 
 def inputs_of(flavour, server, cache):
     parts = [flavour.image, server.origin, versions(PACKAGES), (cache / "docker/tools/.from").read_text()]
-    parts += [(HERE / name).read_text() for name in ("archive.py", "entrypoint.sh")]
+    parts += [(HERE / name).read_text() for name in ("archive.py", "entrypoint")]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
