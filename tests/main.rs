@@ -59,4 +59,5 @@ mod what_a_servers_user_does_reaches_nothing_of_others;
 mod what_hba_says_of_a_file_is_so_on_the_wire;
 mod what_is_no_rule_file_is_said_to_be_none;
 mod what_is_printed_as_json_is_what_the_schemas_say;
+mod what_people_read_of_rules_stays_as_it_is;
 mod what_people_read_stays_as_it_is;

@@ -169,16 +169,20 @@ impl Weakness {
             "dead-line" if self.shadowed_by.is_empty() => "dead: nothing ever reaches it".to_owned(),
             "dead-line" => {
                 let lines: Vec<String> = self.shadowed_by.iter().take(6).map(ToString::to_string).collect();
-                format!("dead: line {} takes all it fits", lines.join(", "))
+                match lines.as_slice() {
+                    [line] => format!("dead: line {line} takes all it fits"),
+                    _ => format!("dead: lines {} take all it fits", lines.join(", ")),
+                }
             }
             "exception-expired" => "the exception's day has passed".to_owned(),
             name => {
                 let from = if self.from.is_empty() {
                     String::new()
                 } else {
-                    format!(", from {}", self.from.join(", "))
+                    let stretches: Vec<&str> = self.from.iter().map(|stretch| told(stretch)).collect();
+                    format!(", from {}", stretches.join(", "))
                 };
-                format!("{name}: over {}{from}", self.through.join(" and "))
+                format!("{name}: over {}{from}", self.through.join(", "))
             }
         };
         let joint = if self.name == "exception-expired" { ": " } else { "; such as " };
@@ -191,5 +195,13 @@ impl Weakness {
         let text = format!("{what}{example}{versions}");
         let place = if self.file == main { String::new() } else { format!("{} ", self.file) };
         screen.line(Mark::Mind, &for_terminal(&format!("{place}line {}", self.line)), &for_terminal(&text))
+    }
+}
+
+/// A stretch of one address is that address.
+fn told(stretch: &str) -> &str {
+    match stretch.split_once('-') {
+        Some((first, last)) if first == last => first,
+        _ => stretch,
     }
 }
