@@ -46,6 +46,7 @@ fn each_verb_ends_as_its_help_says() {
         ("shut", SHUT),
         ("broken", BROKEN),
         ("hinged", HINGED),
+        ("rejects", "hostnossl all all all reject\nhostssl all all all md5\n"),
         ("includes", INCLUDES),
         ("more.conf", "local all all peer\n"),
     ]);
@@ -105,6 +106,8 @@ fn each_verb_ends_as_its_help_says() {
         (2, "enforce open --except a@10.0.0.0/33 --until 2099-01-01"),
         (2, "enforce open --except /.*@10.0.0.1 --until 2099-01-01"),
         (2, "enforce open --except a@192.0.2.1 --until 2099-01-01"),
+        (0, "enforce open --except a@10.0.0.1 --until 2099-01-01"),
+        (2, "enforce rejects --except a@10.0.0.1 --until 2099-01-01"),
         (2, "enforce - -i"),
         (2, "enforce folder -i"),
         (3, "enforce broken"),

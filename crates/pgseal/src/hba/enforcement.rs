@@ -4,7 +4,9 @@
 use std::net::IpAddr;
 
 use pgseal_conf::block::{self, Block, BlockError, Place};
-use pgseal_conf::hba::{AddressMatch, AddressRange, Channel, ConnectionType, RoleMatch, Rule, Ruleset};
+use pgseal_conf::hba::{
+    AddressMatch, AddressRange, Channel, ConnectionType, Method, RoleMatch, Rule, Ruleset,
+};
 use time::Date;
 use time::macros::format_description;
 
@@ -137,14 +139,16 @@ fn copied(ruleset: &Ruleset, rule: &Rule, connection: ConnectionType) -> Result<
 /// and range alone. A line whose fitting is not known from the file stops it.
 fn exception_lines(ruleset: &Ruleset, exception: &Exception) -> Result<Vec<String>> {
     let mut lines = vec![format!("{EXCEPTION}{}: {}@{}", exception.until, exception.user, exception.range)];
+    let mut lets_in = false;
     for rule in ruleset.rules.iter().filter(|rule| Channel::Plain.meets(rule.connection)) {
         let Some(range) = shared(rule, exception)? else { continue };
         if !meant(rule, exception)? {
             continue;
         }
+        lets_in |= rule.method != Method::Reject;
         lines.push(narrowed(ruleset, rule, exception, range)?);
     }
-    if lines.len() == 1 {
+    if !lets_in {
         return Err(Failure::usage(format!(
             "--except {}@{}: no line lets that user in from there without TLS now",
             exception.user, exception.range

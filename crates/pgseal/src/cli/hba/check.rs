@@ -23,7 +23,9 @@ use crate::report::json::{self, SCHEMA_VERSION};
 use crate::report::screen::{Mark, Screen};
 
 #[derive(Debug, Args)]
-#[command(after_help = "Exit status: 0 when every version judged would load the file, 1 otherwise.")]
+#[command(
+    after_help = "Exit status: 0 when every version judged would load the file, 1 otherwise, 3 when it cannot be read."
+)]
 pub(crate) struct Options {
     #[command(flatten)]
     file: FileOptions,

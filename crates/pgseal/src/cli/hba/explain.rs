@@ -28,7 +28,9 @@ use crate::report::screen::{Mark, Screen};
 #[command(after_help = "Examples:
   pgseal hba explain pg_hba.conf -U app -d shop --addr 10.0.0.31 --no-tls
   pgseal hba explain pg_hba.conf -U standby --replication --addr 10.0.0.9
-  pgseal hba explain pg_hba.conf -U postgres -d postgres            (over the Unix socket)")]
+  pgseal hba explain pg_hba.conf -U postgres -d postgres            (over the Unix socket)
+
+Exit status: 0 whatever the answer, 2 wrong usage, 3 a file that PostgreSQL would not load.")]
 pub(crate) struct Options {
     #[command(flatten)]
     file: FileOptions,

@@ -165,9 +165,12 @@ fn reason(verdict: &Verdict, ruleset: &Ruleset) -> Option<String> {
                 .map(|rule| rule.line.to_string())
                 .take(8)
                 .collect();
-            let how = if *jointly { "together take" } else { "takes" };
-            let noun = if by.len() == 1 { "line" } else { "lines" };
-            format!("{noun} {} {how} whatever a later line would let in without TLS", lines.join(", "))
+            let (noun, verb) = if by.len() == 1 { ("line", "takes") } else { ("lines", "take") };
+            let together = if *jointly { "together " } else { "" };
+            format!(
+                "{noun} {} {together}{verb} whatever a later line would let in without TLS",
+                lines.join(", ")
+            )
         }
     })
 }
