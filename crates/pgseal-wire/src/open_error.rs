@@ -63,6 +63,11 @@ impl OpenError {
         matches!(self.problem, OpenProblem::Dial(_))
     }
 
+    /// Whether the server answered, and said that it does no TLS.
+    pub const fn is_without_tls(&self) -> bool {
+        matches!(self.problem, OpenProblem::NoTls)
+    }
+
     /// What the server presented, when it came to a handshake.
     pub fn presented(&self) -> Option<&Presented> {
         match &self.problem {

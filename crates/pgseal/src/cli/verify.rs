@@ -90,7 +90,7 @@ async fn proved(options: &Options) -> Result<(Subject, Proof)> {
             connection_subject(&text, options.sslrootcert.as_deref()).await?
         }
         Target::Folder(path) if !is_data_directory(&path) => running(&state::resolve(&path)?).await?,
-        Target::Folder(_) | Target::Cluster { .. } => {
+        Target::Folder(_) | Target::Cluster { .. } | Target::Container(_) => {
             let asked = Asked { username: options.username.clone(), dbname: options.dbname.clone() };
             return examine(&mut Target::place(&options.target).await?, &asked).await;
         }

@@ -22,7 +22,6 @@ use zeroize::Zeroizing;
 
 use super::message::{self, Become, Reply, Request, Trouble};
 use crate::failure::{Failure, Result};
-use crate::privilege::files::Status;
 use crate::privilege::user::SystemUser;
 
 /// The first argument that makes this program a delegate. Not for people: it does nothing that its
@@ -193,24 +192,6 @@ impl Delegate {
         let request = Request::Empty { folder: folder.to_owned() };
         let reply = self.ask(&request, &[]).await?.0;
         self.done("empty", folder, &reply)
-    }
-
-    /// Where a path leads, links followed, and what lies there.
-    pub(crate) async fn look(&mut self, path: &Path) -> Result<Option<(PathBuf, Status)>> {
-        match self.ask(&Request::Look { path: path.to_owned() }, &[]).await?.0 {
-            Reply::Seen(seen) => Ok(seen),
-            other => Err(self.unexpected("look at", path, &other)),
-        }
-    }
-
-    pub(crate) async fn remove(&mut self, path: &Path) -> Result<()> {
-        let reply = self.ask(&Request::Remove { path: path.to_owned() }, &[]).await?.0;
-        self.done("remove", path, &reply)
-    }
-
-    pub(crate) async fn make_folder(&mut self, path: &Path, mode: u32) -> Result<()> {
-        let reply = self.ask(&Request::MakeFolder { path: path.to_owned(), mode }, &[]).await?.0;
-        self.done("make the folder", path, &reply)
     }
 
     /// A connection to a Unix socket, opened in the user's name; `Err` inside is the system's refusal.

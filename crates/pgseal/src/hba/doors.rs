@@ -3,6 +3,7 @@
 use pgseal_conf::ByteString;
 use pgseal_conf::files::{FileFault, ListedFile};
 use pgseal_wire::Session;
+use zeroize::Zeroizing;
 
 use super::disk::{as_path, fault};
 use super::snapshot::Door;
@@ -15,26 +16,48 @@ pub(crate) const LIMIT: u64 = 8 << 20;
 
 impl Door for Delegate {
     async fn read(&mut self, path: &ByteString) -> Result<Vec<u8>, FileFault> {
-        let request = Request::ReadThrough { path: as_path(path).to_owned(), limit: LIMIT };
-        match self.ask(&request, &[]).await {
-            Ok((Reply::Bytes, bytes)) => Ok(bytes.to_vec()),
-            Ok((Reply::Failed(trouble), _)) => Err(fault(&trouble.to_error())),
-            Ok((other, _)) => Err(FileFault::Other(format!("{other:?}"))),
-            Err(failure) => Err(FileFault::Other(failure.sentence().to_owned())),
-        }
+        bytes_in(self.ask(&read_through(path), &[]).await)
     }
 
     async fn list(&mut self, folder: &ByteString) -> Result<Vec<ListedFile>, FileFault> {
-        let request = Request::List { folder: as_path(folder).to_owned() };
-        match self.ask(&request, &[]).await {
-            Ok((Reply::Names(names), _)) => Ok(names
-                .into_iter()
-                .map(|(name, is_directory)| ListedFile { name: name.into(), is_directory })
-                .collect()),
-            Ok((Reply::Failed(trouble), _)) => Err(fault(&trouble.to_error())),
-            Ok((other, _)) => Err(FileFault::Other(format!("{other:?}"))),
-            Err(failure) => Err(FileFault::Other(failure.sentence().to_owned())),
-        }
+        names_in(self.ask(&listed(folder), &[]).await)
+    }
+}
+
+/// How a file is asked for that the server reads, links followed as it follows them.
+pub(crate) fn read_through(path: &ByteString) -> Request {
+    Request::ReadThrough { path: as_path(path).to_owned(), limit: LIMIT }
+}
+
+pub(crate) fn listed(folder: &ByteString) -> Request {
+    Request::List { folder: as_path(folder).to_owned() }
+}
+
+type Answered = crate::failure::Result<(Reply, Zeroizing<Vec<u8>>)>;
+
+/// The bytes in an answer, or PostgreSQL's word for why there are none.
+pub(crate) fn bytes_in(answered: Answered) -> Result<Vec<u8>, FileFault> {
+    match answered {
+        Ok((Reply::Bytes, bytes)) => Ok(bytes.to_vec()),
+        other => Err(none_in(other)),
+    }
+}
+
+pub(crate) fn names_in(answered: Answered) -> Result<Vec<ListedFile>, FileFault> {
+    match answered {
+        Ok((Reply::Names(names), _)) => Ok(names
+            .into_iter()
+            .map(|(name, is_directory)| ListedFile { name: name.into(), is_directory })
+            .collect()),
+        other => Err(none_in(other)),
+    }
+}
+
+fn none_in(answered: Answered) -> FileFault {
+    match answered {
+        Ok((Reply::Failed(trouble), _)) => fault(&trouble.to_error()),
+        Ok((other, _)) => FileFault::Other(format!("{other:?}")),
+        Err(failure) => FileFault::Other(failure.sentence().to_owned()),
     }
 }
 

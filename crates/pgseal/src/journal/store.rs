@@ -47,6 +47,11 @@ impl Journal {
         Ok(Self { folder })
     }
 
+    /// Where it lies.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Every change, oldest first, with how far it came.
     pub(crate) fn changes(&self) -> Result<Vec<(Change, Phase)>> {
         let names = files::names(&self.folder).map_err(|error| Failure::io("list", &self.folder, &error))?;

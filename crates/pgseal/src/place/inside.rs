@@ -1,14 +1,16 @@
 //! A session with the server from inside: over its Unix socket, opened in the name of the server's
-//! user, after a look at who listens there.
+//! user, after a look at who listens there; over TCP to a container.
 
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use pgseal_wire::{ChannelBinding, Credentials, Session, on_socket};
+use pgseal_wire::tls::{Check, TlsWish};
+use pgseal_wire::{Channel, ChannelBinding, Credentials, Encryption, Route, Session, on_socket, open};
 use rustix::net::sockopt::socket_peercred;
 
-use super::Place;
+use super::{Hands, Place};
 use crate::failure::{Failure, Result};
 use crate::privilege::secret::Secret;
 use crate::server::process::RunningServer;
@@ -26,52 +28,83 @@ pub(crate) struct Login {
 }
 
 impl Place {
-    /// Logs in over the Unix socket of this very server.
+    /// Logs in: over the Unix socket of this very server, or to a container over TCP.
     pub(crate) async fn session(&mut self, server: &RunningServer, who: &Login) -> Result<Session> {
-        let Some(folder) = &server.socket_folder else {
-            return Err(Failure::new(format!(
-                "the server of {} has no Unix socket to log in over",
-                self.data.display()
-            ))
-            .hint("a connection string as TARGET"));
+        let (channel, way) = match self.reach(server) {
+            Some((address, port)) => over_tcp(address, port).await?,
+            None => self.over_socket(server).await?,
         };
-        let path = folder.join(format!(".s.PGSQL.{}", server.port));
-        let socket = self.socket(&path, server).await?;
-        let channel = on_socket(socket, path.clone(), LIMIT)
-            .map_err(|error| Failure::io("use the socket", &path, &error))?;
         let credentials = Credentials {
             password: who.password.as_ref().map(|word| zeroize::Zeroizing::new(word.reveal().to_owned())),
             application_name: Some(APPLICATION.to_owned()),
             channel_binding: ChannelBinding::Prefer,
             ..Credentials::new(who.username.clone(), who.dbname.clone())
         };
-        channel.login(&credentials).await.map_err(|error| self.refused(&path, who, &error.to_string()))
+        channel.login(&credentials).await.map_err(|error| self.refused(&way, who, &error.to_string()))
+    }
+
+    async fn over_socket(&mut self, server: &RunningServer) -> Result<(Channel, String)> {
+        let Some(folder) = &server.socket_folder else {
+            return Err(Failure::new(format!(
+                "the server of {} has no Unix socket to log in over",
+                self.data.display()
+            ))
+            .hint("unix_socket_directories = '/run/postgresql', or another folder of the server's user"));
+        };
+        let path = folder.join(format!(".s.PGSQL.{}", server.port));
+        let socket = self.socket(&path, server).await?;
+        let way = path.display().to_string();
+        let channel = on_socket(socket, path.clone(), LIMIT)
+            .map_err(|error| Failure::io("use the socket", &path, &error))?;
+        Ok((channel, way))
     }
 
     /// Anybody may bind a socket in /tmp: the process behind it has to be this server (unix(7), SO_PEERCRED
     /// tells who called listen(2)).
     async fn socket(&mut self, path: &Path, server: &RunningServer) -> Result<UnixStream> {
-        let socket = self.delegate.connect(path).await?.map_err(|trouble| {
+        let Hands::Here(delegate) = &mut self.hands else {
+            return Err(Failure::new(format!("{} lies in a container", path.display())));
+        };
+        let socket = delegate.connect(path).await?.map_err(|trouble| {
             Failure::new(format!("could not connect to {}: {}", path.display(), trouble.to_error()))
         })?;
         let peer = socket_peercred(&socket)
             .map_err(|error| Failure::io("ask who listens on", path, &error.into()))?;
         let (pid, uid) = (peer.pid.as_raw_nonzero().get(), peer.uid.as_raw());
-        if pid == server.pid && uid == self.delegate.user().uid {
+        if pid == server.pid && uid == self.hands.user().uid {
             return Ok(socket);
         }
         Err(Failure::new(format!("{} is not this server's socket", path.display()))
             .because(format!(
                 "process {pid} of uid {uid} listens there; the server is process {} of {}",
                 server.pid,
-                self.delegate.user().name
+                self.hands.user().name
             ))
             .because("nothing was sent to it"))
     }
 
-    fn refused(&self, path: &Path, who: &Login, why: &str) -> Failure {
-        Failure::new(format!("could not log in as {} over {}: {why}", who.username, path.display()))
-            .because(format!("the socket was opened as system user {}", self.delegate.user().name))
-            .hint("PGUSER and PGPASSWORD (or a password file) of a superuser")
+    fn refused(&self, way: &str, who: &Login, why: &str) -> Failure {
+        let failure = Failure::new(format!("could not log in as {} over {way}: {why}", who.username));
+        let failure = match &self.hands {
+            Hands::Here(delegate) => {
+                failure.because(format!("the socket was opened as system user {}", delegate.user().name))
+            }
+            Hands::Within(_) => failure,
+        };
+        failure.hint("PGUSER and PGPASSWORD (or a password file) of a superuser")
     }
+}
+
+/// With TLS where it is offered. The certificate may be anybody's yet; the password is sent by SCRAM only,
+/// which tells nothing of it.
+async fn over_tcp(address: IpAddr, port: u16) -> Result<(Channel, String)> {
+    let route = Route { host: address.to_string(), hostaddr: Some(address), port, deadline: LIMIT };
+    let wish = TlsWish::new(Check::None, route.host.clone());
+    let opened = match open(&route, Encryption::tls(wish)).await {
+        Err(error) if error.is_without_tls() => open(&route, Encryption::Plaintext).await,
+        outcome => outcome,
+    };
+    let way = SocketAddr::new(address, port).to_string();
+    let channel = opened.map_err(|error| Failure::new(format!("could not connect to {way}: {error}")))?;
+    Ok((channel, way))
 }

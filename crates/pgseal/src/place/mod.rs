@@ -2,17 +2,23 @@
 //! inside. Everything of that user's is touched through a delegate.
 
 pub(crate) mod cluster;
+mod container;
+mod hands;
 mod inside;
 mod open;
+mod scripts;
 mod write;
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use crate::delegate::Delegate;
 use crate::delegate::message::{Reply, Request};
 use crate::failure::{Failure, Result};
+use crate::folder::lock::Lock;
+use crate::journal::Journal;
 use crate::server::process::{Found, RunningServer, StopOutcome};
 
+use hands::Hands;
 pub(crate) use inside::Login;
 
 /// How a server's files are laid out.
@@ -24,6 +30,8 @@ pub(crate) enum Layout {
     Cluster { version: String, name: String },
     /// A folder made by `pgseal up`.
     Folder,
+    /// In a container of docker's, by its name.
+    Container(String),
 }
 
 /// A server on this machine.
@@ -33,18 +41,18 @@ pub(crate) struct Place {
     /// The data directory, links resolved.
     pub(crate) data: PathBuf,
     pub(crate) layout: Layout,
-    /// The server's user.
-    pub(crate) delegate: Delegate,
+    /// What touches it, in its user's name.
+    pub(crate) hands: Hands,
 }
 
 impl Place {
     /// The server that runs on the data directory; a stranger's process is an error, and is left alone.
     pub(crate) async fn server(&mut self) -> Result<Option<RunningServer>> {
-        match self.delegate.ask(&Request::FindServer { data: self.data.clone() }, &[]).await?.0 {
+        match self.hands.ask(&Request::FindServer { data: self.data.clone() }, &[]).await?.0 {
             Reply::Server(Found::Nothing) => Ok(None),
             Reply::Server(Found::Running(server)) => Ok(Some(server)),
             Reply::Server(Found::Stranger { pid, why }) => Err(self.stranger(pid, &why)),
-            other => Err(self.delegate.unexpected("look for the server of", &self.data, &other)),
+            other => Err(self.hands.unexpected("look for the server of", &self.data, &other)),
         }
     }
 
@@ -66,20 +74,31 @@ impl Place {
     /// The system identifier, the first eight bytes of pg_control (pg_control.h).
     pub(crate) async fn identifier(&mut self) -> Result<u64> {
         let path = self.data.join("global/pg_control");
-        let bytes = self.delegate.read(&path, 64 << 10).await?;
+        let bytes = self.hands.read(&path, 64 << 10).await?;
         let first = bytes.get(..8).and_then(|first| <[u8; 8]>::try_from(first).ok());
         first
             .map(u64::from_ne_bytes)
             .ok_or_else(|| Failure::new(format!("{} is too short to be one", path.display())))
     }
 
+    /// One command at a time: on the data directory itself, or for a container on its journal.
+    pub(crate) async fn lock(&mut self) -> Result<Lock> {
+        match &self.hands {
+            Hands::Here(_) => Lock::take(&self.data),
+            Hands::Within(_) => {
+                let identifier = self.identifier().await?;
+                Lock::take(Journal::open(identifier, &self.key())?.folder())
+            }
+        }
+    }
+
     /// SIGHUP to this very server.
     pub(crate) async fn reload(&mut self) -> Result<()> {
-        match self.delegate.ask(&Request::ReloadServer { data: self.data.clone() }, &[]).await?.0 {
+        match self.hands.ask(&Request::ReloadServer { data: self.data.clone() }, &[]).await?.0 {
             Reply::Reloaded(StopOutcome::Stopped { .. }) => Ok(()),
             Reply::Reloaded(StopOutcome::Stranger { pid, why }) => Err(self.stranger(pid, &why)),
             Reply::Reloaded(_) => Err(Failure::new(format!("no server runs on {}", self.data.display()))),
-            other => Err(self.delegate.unexpected("reload the server of", &self.data, &other)),
+            other => Err(self.hands.unexpected("reload the server of", &self.data, &other)),
         }
     }
 
@@ -89,18 +108,23 @@ impl Place {
         let parent = self.data.parent().unwrap_or(Path::new("/")).to_owned();
         let (base, name) = match &self.layout {
             Layout::Cluster { version, name } => {
-                let home = self.delegate.user().home.clone();
+                let home = self.hands.user().home.clone();
                 (home, format!("tls-{version}-{name}"))
             }
-            Layout::Plain | Layout::Folder => {
+            Layout::Plain | Layout::Folder | Layout::Container(_) => {
                 let name = self.data.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 (parent, format!("{name}-tls"))
             }
         };
         let may = Request::MayWrite { path: base.clone() };
         let folder = base.join(name);
-        let is_there = self.delegate.look(&folder).await?.is_some();
-        if is_there || matches!(self.delegate.ask(&may, &[]).await?.0, Reply::Done) {
+        if let Hands::Within(container) = &self.hands
+            && !container.outlives(&folder)
+        {
+            return Ok(self.data.join("tls"));
+        }
+        let is_there = self.hands.look(&folder).await?.is_some();
+        if is_there || matches!(self.hands.ask(&may, &[]).await?.0, Reply::Done) {
             Ok(folder)
         } else {
             // In a container the data directory may be all that lasts.
@@ -108,10 +132,41 @@ impl Place {
         }
     }
 
+    /// Where it is reached from here, for one that lives in a network of its own.
+    pub(crate) fn reach(&self, server: &RunningServer) -> Option<(IpAddr, u16)> {
+        match &self.hands {
+            Hands::Here(_) => None,
+            Hands::Within(container) => container.reach(server.port),
+        }
+    }
+
+    /// Names that clients in its own network know it by.
+    pub(crate) fn names(&self) -> Vec<String> {
+        match &self.hands {
+            Hands::Here(_) => Vec::new(),
+            Hands::Within(container) => container.names(),
+        }
+    }
+
+    /// What the journal and its lock know it by: two containers may have data at the same path.
+    pub(crate) fn key(&self) -> PathBuf {
+        match &self.hands {
+            Hands::Here(_) => self.data.clone(),
+            Hands::Within(container) => Path::new("/container")
+                .join(container.id())
+                .join(self.data.strip_prefix("/").unwrap_or(&self.data)),
+        }
+    }
+
     /// A word that leads here from any folder.
     pub(crate) fn address(&self) -> String {
         match &self.layout {
             Layout::Cluster { version, name } => format!("cluster:{version}/{name}"),
+            Layout::Container(name) => match &self.hands {
+                // A name may be given to another meanwhile.
+                Hands::Within(container) => format!("container:{}", container.id()),
+                Hands::Here(_) => format!("container:{name}"),
+            },
             Layout::Plain | Layout::Folder => format!("dir:{}", self.data.display()),
         }
     }
@@ -122,6 +177,7 @@ impl Place {
             Layout::Cluster { version, name } => format!("pg_ctlcluster {version} {name} start"),
             Layout::Plain => format!("pg_ctl -D {} start", self.data.display()),
             Layout::Folder => format!("pgseal up {}", self.word),
+            Layout::Container(name) => format!("docker start {name}"),
         }
     }
 

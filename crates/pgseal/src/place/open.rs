@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::container::Container;
+use super::hands::Hands;
 use super::{Layout, Place, cluster};
 use crate::delegate::Delegate;
 use crate::failure::{Failure, Result};
@@ -29,19 +31,36 @@ impl Place {
         Self::at(&format!("{version}/{name}"), data, layout).await
     }
 
+    /// A running container.
+    pub(crate) async fn of_container(name: &str) -> Result<Self> {
+        let container = Container::find(name).await?;
+        let data = container.data().to_owned();
+        let hands = Hands::Within(Box::new(container));
+        let layout = Layout::Container(name.to_owned());
+        let mut place = Self { word: format!("container:{name}"), data, layout, hands };
+        place.must_hold_a_cluster().await?;
+        Ok(place)
+    }
+
     async fn at(word: &str, data: PathBuf, layout: Layout) -> Result<Self> {
         let data = fs::canonicalize(&data).map_err(|error| Failure::io("find", &data, &error))?;
         let found = files::status(&data).map_err(|error| Failure::io("look at", &data, &error))?;
         let found = found.filter(|found| found.kind == Kind::Directory);
         let found = found.ok_or_else(|| Failure::new(format!("{} is no directory", data.display())))?;
         let owner = owner(&data, found.uid)?;
-        let mut delegate = Delegate::start(&owner).await?;
-        if delegate.look(&data.join("PG_VERSION")).await?.is_none() {
-            return Err(Failure::new(format!("{} is no data directory of PostgreSQL", data.display()))
-                .because("there is no PG_VERSION in it")
-                .hint("a data directory, a cluster such as 15/main, or a folder made by pgseal up"));
+        let hands = Hands::Here(Box::new(Delegate::start(&owner).await?));
+        let mut place = Self { word: word.to_owned(), data, layout, hands };
+        place.must_hold_a_cluster().await?;
+        Ok(place)
+    }
+
+    async fn must_hold_a_cluster(&mut self) -> Result<()> {
+        if self.hands.look(&self.data.join("PG_VERSION")).await?.is_some() {
+            return Ok(());
         }
-        Ok(Self { word: word.to_owned(), data, layout, delegate })
+        Err(Failure::new(format!("{} is no data directory of PostgreSQL", self.data.display()))
+            .because("there is no PG_VERSION in it")
+            .hint("a data directory, a cluster such as 15/main, a container, or a folder made by pgseal up"))
     }
 }
 

@@ -17,9 +17,9 @@ const LIMIT: u64 = 15 << 20;
 impl Place {
     /// The digest of what lies at a real path; `None`: nothing does.
     pub(crate) async fn digest_of(&mut self, path: &Path) -> Result<Option<String>> {
-        match self.delegate.look(path).await? {
+        match self.hands.look(path).await? {
             None => Ok(None),
-            Some(_) => Ok(Some(digest(&self.delegate.read(path, LIMIT).await?))),
+            Some(_) => Ok(Some(digest(&self.hands.read(path, LIMIT).await?))),
         }
     }
 
@@ -28,14 +28,14 @@ impl Place {
         if self.is_roots_alone(path).await? {
             return files::replace(path, mode, bytes).map_err(|error| Failure::io("replace", path, &error));
         }
-        self.delegate.replace(path, mode, bytes).await
+        self.hands.replace(path, mode, bytes).await
     }
 
     /// Removes a file, where there is one, and what an interrupted write left beside it.
     pub(crate) async fn clear_away(&mut self, path: &Path) -> Result<()> {
         self.clear_remains(path).await?;
-        if self.delegate.look(path).await?.is_some() {
-            self.delegate.remove(path).await?;
+        if self.hands.look(path).await?.is_some() {
+            self.hands.remove(path).await?;
         }
         Ok(())
     }
@@ -43,28 +43,28 @@ impl Place {
     /// Removes what an interrupted write left beside a file.
     pub(crate) async fn clear_remains(&mut self, path: &Path) -> Result<()> {
         let remains = files::beside(path).map_err(|error| Failure::io("name", path, &error))?;
-        if self.delegate.look(&remains).await?.is_none() {
+        if self.hands.look(&remains).await?.is_none() {
             return Ok(());
         }
         if self.is_roots_alone(path).await? {
             return files::remove(&remains).map_err(|error| Failure::io("remove", &remains, &error));
         }
-        self.delegate.remove(&remains).await
+        self.hands.remove(&remains).await
     }
 
     /// An empty folder; one that is not empty, or not there, stays as it is.
     pub(crate) async fn remove_folder(&mut self, folder: &Path) -> Result<()> {
-        match self.delegate.ask(&Request::RemoveFolder { path: folder.to_owned() }, &[]).await?.0 {
+        match self.hands.ask(&Request::RemoveFolder { path: folder.to_owned() }, &[]).await?.0 {
             Reply::Done | Reply::Failed(_) => Ok(()),
-            other => Err(self.delegate.unexpected("remove the folder", folder, &other)),
+            other => Err(self.hands.unexpected("remove the folder", folder, &other)),
         }
     }
 
     /// Whether a file is root's, in a folder that only root may write, and we are root.
     async fn is_roots_alone(&mut self, path: &Path) -> Result<bool> {
-        let found = self.delegate.look(path).await?;
+        let found = self.hands.look(path).await?;
         let Some((_, found)) = found.filter(|(_, found)| found.kind == Kind::File) else { return Ok(false) };
-        let user = self.delegate.user();
+        let user = self.hands.user();
         if found.uid == user.uid {
             return Ok(false);
         }

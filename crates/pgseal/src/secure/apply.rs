@@ -93,7 +93,7 @@ fn previous(path: &Path) -> std::path::PathBuf {
 /// Every stage, each proved before the next begins.
 pub(crate) async fn apply(work: &mut Work<'_>, change: &Change) -> Result<Proof> {
     for folder in &change.folders {
-        work.place.delegate.make_folder(folder, 0o755).await?;
+        work.place.hands.make_folder(folder, 0o755).await?;
     }
     let mut proof = None;
     for stage in work.plan.stages.iter().filter(|stage| !stage.steps.is_empty()) {
@@ -133,7 +133,7 @@ async fn put(work: &mut Work<'_>, write: &Write) -> Result<()> {
         )));
     }
     if write.secret && planned.is_some() {
-        let old = work.place.delegate.read(&write.path, 1 << 20).await?;
+        let old = work.place.hands.read(&write.path, 1 << 20).await?;
         work.place.put(&previous(&write.path), 0o600, &old).await?;
     }
     work.place.put(&write.path, write.mode, &write.bytes).await

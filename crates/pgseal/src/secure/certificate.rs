@@ -130,7 +130,12 @@ fn names(facts: &Facts, wish: &Wish) -> Vec<SubjectAltName> {
     let local = ["localhost", "127.0.0.1", "::1"].into_iter().filter_map(|name| name.parse().ok());
     let listened = facts.listens_on.iter().map(|ip| SubjectAltName::Ip(*ip));
     let mut names: Vec<SubjectAltName> = Vec::new();
-    for name in local.chain(facts.host_name.clone()).chain(listened).chain(wish.sans.iter().cloned()) {
+    for name in local
+        .chain(facts.host_name.clone())
+        .chain(facts.own_names.iter().cloned())
+        .chain(listened)
+        .chain(wish.sans.iter().cloned())
+    {
         if !names.contains(&name) {
             names.push(name);
         }

@@ -30,7 +30,7 @@ pub(crate) async fn examine(place: &mut Place, asked: &Asked) -> Result<(Subject
     let subject = subject_of(&facts, &present.leaf, Vec::new(), authority.as_ref(), &who);
     let mut proof = prove_with(&subject, Some(&inside), OffsetDateTime::now_utc()).await?;
     proof.add(restart::claim(place, &inside, &present.leaf).await);
-    proof.add(Claim::holds(ClaimName::LocalLogin, format!("{} over the Unix socket", who.username)));
+    proof.add(Claim::holds(ClaimName::LocalLogin, format!("{} over {}", who.username, inside.peer())));
     inside.close().await;
     Ok((subject, proof))
 }

@@ -45,6 +45,8 @@ pub(crate) struct Facts {
     /// Every address that it listens on is among the names of a certificate made for it.
     pub(crate) listens_on: Vec<IpAddr>,
     pub(crate) host_name: Option<SubjectAltName>,
+    /// What clients in a network of its own call it.
+    pub(crate) own_names: Vec<SubjectAltName>,
     pub(crate) sessions: Vec<Seen>,
     pub(crate) roles: Option<Roles>,
     /// Roles that may log in and have no SCRAM verifier.

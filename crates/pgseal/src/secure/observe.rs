@@ -51,15 +51,18 @@ pub(crate) async fn observe(
     let auto = server_file(place, &place.data.join("postgresql.auto.conf")).await.ok();
     let hba = server_file(place, &named("hba_file")).await?;
     let files = configuration(place, &main, version).await;
-    let rules = fetch(&mut place.delegate, &bytes_of_path(&hba.named), version)
+    let rules = fetch(&mut place.hands, &bytes_of_path(&hba.named), version)
         .await
         .map_err(|why| Failure::new(format!("could not read the server's pg_hba.conf: {why}")))?;
     let tls_folder = place.tls_folder().await?;
-    let tls_folder_is_there = place.delegate.look(&tls_folder).await?.is_some();
+    let tls_folder_is_there = place.hands.look(&tls_folder).await?.is_some();
     let listens_on = listened(settings.get("listen_addresses").map_or("", |setting| &setting.value)).await;
-    let addresses = reached(&listens_on);
+    let (addresses, port) = match place.reach(server) {
+        Some((address, port)) => (vec![address], port),
+        None => (reached(&listens_on), server.port),
+    };
     let view = match addresses.first() {
-        Some(address) => view::look(*address, server.port, who).await,
+        Some(address) => view::look(*address, port, who).await,
         None => crate::journal::View::default(),
     };
     Ok(Facts {
@@ -79,9 +82,10 @@ pub(crate) async fn observe(
         tls_folder,
         tls_folder_is_there,
         addresses,
-        port: server.port,
+        port,
         listens_on: specific(&listens_on),
         host_name: crate::server::machine::host_name(),
+        own_names: place.names().iter().filter_map(|name| name.parse().ok()).collect(),
         sessions: sessions(session)
             .await
             .map_err(|why| Failure::new(format!("could not list sessions: {why}")))?,
@@ -100,7 +104,7 @@ async fn ask(session: &Session, sql: &str) -> Result<String> {
 /// Files and SQL must speak of the same server: data directory and system identifier agree.
 async fn identity(place: &mut Place, session: &Session) -> Result<u64> {
     let said = ask(session, "SELECT current_setting('data_directory')").await?;
-    let real = place.delegate.look(Path::new(&said)).await?.map(|(real, _)| real);
+    let real = place.hands.look(Path::new(&said)).await?.map(|(real, _)| real);
     let identifier = place.identifier().await?;
     let over_sql = ask(session, "SELECT system_identifier::text FROM pg_control_system()").await?;
     if real.as_ref() == Some(&place.data) && over_sql == identifier.to_string() {
@@ -157,7 +161,7 @@ async fn not_managed_by_others(place: &mut Place) -> Result<()> {
             "the Cluster resource: spec.certificates and spec.postgresql.pg_hba",
         ),
     ] {
-        if place.delegate.look(&place.data.join(file)).await?.is_some() {
+        if place.hands.look(&place.data.join(file)).await?.is_some() {
             return Err(Failure::new(format!(
                 "{who} manages this server ({} is there) and would write over what is changed here",
                 place.data.join(file).display()
@@ -190,11 +194,11 @@ pub(super) async fn settings(session: &Session) -> Result<BTreeMap<String, Setti
 
 /// The file behind a path that the server named, read as the server reads it.
 pub(super) async fn server_file(place: &mut Place, named: &Path) -> Result<ServerFile> {
-    let found = place.delegate.look(named).await?;
+    let found = place.hands.look(named).await?;
     let Some((real, status)) = found else {
         return Err(Failure::new(format!("there is no {}", named.display())));
     };
-    let bytes = place.delegate.read(&real, LIMIT).await?.to_vec();
+    let bytes = place.hands.read(&real, LIMIT).await?.to_vec();
     Ok(ServerFile { named: named.to_owned(), real, status, bytes })
 }
 
@@ -202,11 +206,11 @@ pub(super) async fn server_file(place: &mut Place, named: &Path) -> Result<Serve
 async fn configuration(place: &mut Place, main: &ServerFile, version: PgVersion) -> Settings {
     let config_file = bytes_of_path(&main.named);
     let data = bytes_of_path(&place.data);
-    let (settings, _) = Snapshot::of(&mut place.delegate, |files| {
+    let (settings, _) = Snapshot::of(&mut place.hands, |files| {
         Settings::load(&config_file, Some(&data), files, version, ErrorLimit::Hundred)
     })
     .await;
-    let opts = place.delegate.read(&place.data.join("postmaster.opts"), 1 << 20).await;
+    let opts = place.hands.read(&place.data.join("postmaster.opts"), 1 << 20).await;
     let arguments = opts.map(|text| postmaster_opts(&text)).unwrap_or_default();
     let given: Vec<&[u8]> = arguments.iter().skip(1).map(ByteString::as_bytes).collect();
     settings.with_command_line(CommandLine::parse(&given))
@@ -215,8 +219,8 @@ async fn configuration(place: &mut Place, main: &ServerFile, version: PgVersion)
 async fn own_files(place: &mut Place, folder: &Path) -> Result<OwnFiles> {
     let pem = folder.join(PEM);
     let mut own = OwnFiles::default();
-    if let Some((_, status)) = place.delegate.look(&pem).await? {
-        own.pem = Some((status, digest(&place.delegate.read(&pem, LIMIT).await?)));
+    if let Some((_, status)) = place.hands.look(&pem).await? {
+        own.pem = Some((status, digest(&place.hands.read(&pem, LIMIT).await?)));
     }
     own.certificate = server_file(place, &folder.join(CERTIFICATE)).await.ok();
     own.authority = server_file(place, &folder.join(AUTHORITY)).await.ok();
@@ -288,9 +292,9 @@ pub(super) async fn log_lines(place: &mut Place, session: &Session) -> Vec<Strin
         (crate::place::Layout::Folder, None) => {
             place.data.parent().unwrap_or(Path::new("/")).join("log/postgresql.log")
         }
-        (crate::place::Layout::Plain, None) => return Vec::new(),
+        (crate::place::Layout::Plain | crate::place::Layout::Container(_), None) => return Vec::new(),
     };
-    match place.delegate.ask(&Request::ReadEnd { path, limit: 8 << 10 }, &[]).await {
+    match place.hands.ask(&Request::ReadEnd { path, limit: 8 << 10 }, &[]).await {
         Ok((Reply::Bytes, bytes)) => crate::server::said::last_lines(&bytes, 6),
         _ => Vec::new(),
     }

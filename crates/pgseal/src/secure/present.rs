@@ -34,9 +34,9 @@ pub(super) async fn look(place: &mut Place, settings: &BTreeMap<String, Setting>
 }
 
 async fn read(place: &mut Place, path: &std::path::Path) -> Result<pgseal_pki::Bundle, String> {
-    let found = place.delegate.look(path).await.map_err(|failure| failure.sentence().to_owned())?;
+    let found = place.hands.look(path).await.map_err(|failure| failure.sentence().to_owned())?;
     let (real, _) = found.ok_or_else(|| format!("there is no {}", path.display()))?;
-    let bytes = place.delegate.read(&real, LIMIT).await.map_err(|failure| failure.sentence().to_owned())?;
+    let bytes = place.hands.read(&real, LIMIT).await.map_err(|failure| failure.sentence().to_owned())?;
     read_bundle(&bytes).map_err(|error| format!("{}: {error}", path.display()))
 }
 

@@ -65,7 +65,7 @@ pub(crate) async fn prove(
     proof.add(settings_in_force(plan, inside).await);
     proof.add(Claim::holds(
         ClaimName::LocalLogin,
-        format!("{} over the Unix socket, after the reload", who.username),
+        format!("{} over {}, after the reload", who.username, inside.peer()),
     ));
     proof.add(not_restarted(facts, inside).await);
     Ok(proof)

@@ -11,7 +11,7 @@ use crate::place::Place;
 /// nobody is at work.
 pub(crate) async fn unfinished(place: &mut Place) -> Result<Option<String>> {
     let identifier = place.identifier().await?;
-    let Some(journal) = Journal::find(identifier, &place.data)? else { return Ok(None) };
+    let Some(journal) = Journal::find(identifier, &place.key())? else { return Ok(None) };
     let Some((change, phase)) = journal.unfinished()? else { return Ok(None) };
     if let Phase::AwaitingConfirmation { until } = phase {
         let left = until - OffsetDateTime::now_utc().unix_timestamp();

@@ -47,9 +47,9 @@ pub(super) async fn claim(place: &mut Place, inside: &Session, leaf: &Certificat
 
 /// check_ssl_key_file_permissions (be-secure-common.c).
 async fn key_file(place: &mut Place, path: &Path) -> Result<(), String> {
-    let found = place.delegate.look(path).await.map_err(|failure| failure.sentence().to_owned())?;
+    let found = place.hands.look(path).await.map_err(|failure| failure.sentence().to_owned())?;
     let (_, found) = found.ok_or_else(|| format!("there is no {}", path.display()))?;
-    let user = place.delegate.user();
+    let user = place.hands.user();
     if found.kind != Kind::File {
         return Err("private key file is not a regular file".to_owned());
     }

@@ -83,14 +83,14 @@ async fn put_back(place: &mut Place, journal: &Journal, change: &Change, file: &
     }
     let bytes = match &before.image {
         Image::Stored(name) => journal.image(change, name)?,
-        Image::Beside(path) => place.delegate.read(path, 1 << 20).await?,
+        Image::Beside(path) => place.hands.read(path, 1 << 20).await?,
     };
     place.put(&file.path, before.mode, &bytes).await?;
     as_it_was(place, file, before).await
 }
 
 async fn as_it_was(place: &mut Place, file: &FileChange, before: &Before) -> Result<()> {
-    let now = place.delegate.look(&file.path).await?;
+    let now = place.hands.look(&file.path).await?;
     let owner = now.map(|(_, found)| (found.uid, found.gid, found.mode));
     if owner != Some((before.uid, before.gid, before.mode)) {
         say(&format!(

@@ -120,7 +120,7 @@ async fn carry_out(
     begun: &RefCell<Option<(Journal, Change)>>,
 ) -> Result<Done> {
     let mut place = Target::place(word).await?;
-    let _lock = Lock::take(&place.data)?;
+    let _lock = place.lock().await?;
     let recovered = recover::unfinished(&mut place).await?;
     let server = place.running().await?;
     let who = &login(&place, &server, asked)?;
@@ -182,7 +182,7 @@ async fn change(
     now: OffsetDateTime,
     begun: &RefCell<Option<(Journal, Change)>>,
 ) -> Result<(Proof, String, Option<i64>)> {
-    let open = || Journal::open(work.facts.identifier, &work.place.data);
+    let open = || Journal::open(work.facts.identifier, &work.place.key());
     let journal = open()?;
     let change = write_down(&journal, work.facts, work.plan, &work.place.data, now)?;
     *begun.borrow_mut() = Some((open()?, change.clone()));
@@ -297,8 +297,8 @@ fn found_authority(wish: &Wish, chosen: &Chosen) -> Result<()> {
 /// A place with its lock and its journal, for verbs that work on changes.
 pub(crate) async fn with_journal(word: &str) -> Result<(Place, Lock, Option<Journal>)> {
     let mut place = Target::place(word).await?;
-    let lock = Lock::take(&place.data)?;
+    let lock = place.lock().await?;
     let identifier = place.identifier().await?;
-    let journal = Journal::find(identifier, &place.data)?;
+    let journal = Journal::find(identifier, &place.key())?;
     Ok((place, lock, journal))
 }

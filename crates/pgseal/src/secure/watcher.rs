@@ -39,7 +39,7 @@ pub(crate) async fn watch(word: &str, change: &str) -> Result<()> {
     let _ = setsid();
     let mut place = Target::place(word).await?;
     let identifier = place.identifier().await?;
-    let Some(journal) = Journal::find(identifier, &place.data)? else { return Ok(()) };
+    let Some(journal) = Journal::find(identifier, &place.key())? else { return Ok(()) };
     drop(place);
     // No lock is held while it waits: `confirm` must get in.
     while let Some((found, until)) = awaiting(&journal, change)? {

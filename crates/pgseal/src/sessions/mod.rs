@@ -47,7 +47,9 @@ impl Seen {
 }
 
 /// Every session of a client, plaintext first. Who is no superuser and not in pg_read_all_stats sees
-/// others' rows empty (pgstatfuncs.c, HAS_PGSTAT_PERMISSIONS): those are an error, not a guess.
+/// others' rows empty (pgstatfuncs.c, HAS_PGSTAT_PERMISSIONS): those are an error, not a guess. From 18 on
+/// a client shows before it has authenticated, its encryption not yet told (backend_status.c,
+/// pgstat_bestart_initial): that is no session yet.
 pub(crate) async fn sessions(session: &Session) -> Result<Vec<Seen>, String> {
     const SESSIONS: &str = "SELECT a.pid, a.usename::text, a.datname::text, host(a.client_addr), \
          coalesce(a.application_name, ''), coalesce(a.backend_type, ''), \
@@ -55,7 +57,8 @@ pub(crate) async fn sessions(session: &Session) -> Result<Vec<Seen>, String> {
          coalesce(s.ssl, false), coalesce(s.version, ''), coalesce(s.cipher, ''), s.client_dn, \
          coalesce(g.encrypted, false), a.pid = pg_backend_pid() \
          FROM pg_stat_activity a LEFT JOIN pg_stat_ssl s USING (pid) LEFT JOIN pg_stat_gssapi g USING (pid) \
-         WHERE a.backend_type IN ('client backend', 'walsender') OR a.backend_type IS NULL \
+         WHERE (a.backend_type IN ('client backend', 'walsender') OR a.backend_type IS NULL) \
+         AND a.state IS DISTINCT FROM 'starting' \
          ORDER BY coalesce(s.ssl, false), a.usename, a.client_addr, a.backend_start LIMIT $1";
     let rows = rows_of(session, SESSIONS, &[&MOST]).await?;
     let hidden = rows.iter().any(|row| matches!(row.try_get::<_, String>(5).as_deref(), Ok("")));

@@ -37,7 +37,7 @@ pub(crate) fn login(place: &Place, server: &RunningServer, asked: &Asked) -> Res
         .username
         .clone()
         .or_else(|| variable("PGUSER").filter(|user| !user.is_empty()))
-        .unwrap_or_else(|| place.delegate.user().name.clone());
+        .unwrap_or_else(|| place.hands.user().name.clone());
     let dbname = asked.dbname.clone().unwrap_or_else(|| DATABASE.to_owned());
     let password = match variable("PGPASSWORD").filter(|password| !password.is_empty()) {
         Some(password) => Some(Secret::new(password)),

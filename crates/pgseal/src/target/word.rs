@@ -20,10 +20,12 @@ pub(crate) enum Target {
         name: String,
         folder: PathBuf,
     },
+    /// A container of docker's.
+    Container(String),
 }
 
 impl Target {
-    /// Reads the word. `dir:` and `cluster:` say what it is, whatever it looks like.
+    /// Reads the word. `dir:`, `cluster:` and `container:` say what it is, whatever it looks like.
     pub(crate) fn parse(word: &str) -> Result<Self> {
         if let Some(path) = word.strip_prefix("dir:") {
             return Ok(Self::Folder(PathBuf::from(path)));
@@ -32,6 +34,9 @@ impl Target {
             return Self::cluster(name).ok_or_else(|| {
                 Failure::usage(format!("there is no cluster {name} here")).hint("pg_lsclusters")
             });
+        }
+        if let Some(name) = word.strip_prefix("container:") {
+            return Ok(Self::Container(name.to_owned()));
         }
         let connection = is_connection_string(word).then(|| Self::Connection(word.to_owned()));
         let folder = Path::new(word).exists().then(|| Self::Folder(PathBuf::from(word)));
@@ -59,6 +64,7 @@ impl Target {
             Self::Folder(_) => "a folder",
             Self::Connection(_) => "a connection string",
             Self::Cluster { .. } => "a cluster",
+            Self::Container(_) => "a container",
         }
     }
 
@@ -67,6 +73,7 @@ impl Target {
         match Self::parse(word)? {
             Self::Folder(path) => Place::of_directory(word, &path).await,
             Self::Cluster { version, name, folder } => Place::of_cluster(&version, &name, &folder).await,
+            Self::Container(name) => Place::of_container(&name).await,
             Self::Connection(_) => Err(Failure::usage("a connection string reaches no files yet")
                 .because("key, certificate and pg_hba.conf are changed on the server's own machine")
                 .hint("there, with its data directory or its cluster as TARGET")),

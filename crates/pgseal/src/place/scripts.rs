@@ -1,0 +1,69 @@
+//! What is run in a container, for the `sh` of busybox and of Debian alike. Words come as arguments, never
+//! pasted; bytes come over standard input.
+
+/// Where a path leads.
+pub(super) const REAL_PATH: &str =
+    r#"test -d "$1" || { echo "No such file or directory" >&2; exit 1; }; readlink -f -- "$1""#;
+
+/// uid, gid and name of the owner.
+pub(super) const OWNER: &str = r#"stat -L -c '%u %g %U' -- "$1""#;
+
+/// The real path, and on a line of its own what lies there; nothing where nothing does.
+pub(super) const LOOK: &str = r#"
+real=$(readlink -f -- "$1") || exit 0
+[ -e "$real" ] || { [ -x "$(dirname -- "$real")" ] || { echo "Permission denied" >&2; exit 1; }; exit 0; }
+printf '%s\n' "$real"
+stat -c '%F|%u|%g|%a|%s' -- "$real""#;
+
+/// At most so many bytes of a regular file.
+pub(super) const READ: &str = r#"[ -f "$1" ] || { [ -e "$1" ] && echo "not a regular file" >&2 || echo "No such file or directory" >&2; exit 1; }
+exec head -c "$2" -- "$1""#;
+
+pub(super) const READ_END: &str = r#"[ -f "$1" ] || { echo "No such file or directory" >&2; exit 1; }
+exec tail -c "$2" -- "$1""#;
+
+/// A whole new file by one rename. What came is counted: a client that is killed closes the pipe, and half a
+/// file must not take the place of a whole one. Owner and group are the old one's where they can be.
+pub(super) const REPLACE: &str = r#"
+set -e
+path=$1 new=$2 mode=$3 length=$4
+umask 077
+rm -f -- "$new"
+trap 'rm -f -- "$new"' EXIT
+set -C
+cat > "$new"
+[ "$(wc -c < "$new")" -eq "$length" ] || { echo "the bytes did not come whole" >&2; exit 1; }
+chmod "$mode" -- "$new"
+if [ -f "$path" ]; then
+    was=$(stat -c '%u:%g' -- "$path")
+    [ "$(stat -c '%u:%g' -- "$new")" = "$was" ] || chown "$was" -- "$new"
+fi
+sync
+mv -f -- "$new" "$path"
+trap - EXIT
+sync"#;
+
+pub(super) const MAKE_FOLDER: &str = r#"umask 077; mkdir -- "$1" && chmod "$2" -- "$1""#;
+
+pub(super) const REMOVE: &str = r#"rm -- "$1" && sync"#;
+
+pub(super) const REMOVE_FOLDER: &str = r#"rmdir -- "$1""#;
+
+pub(super) const MAY_WRITE: &str =
+    r#"[ -d "$1" ] && [ -w "$1" ] && [ -x "$1" ] || { echo "Permission denied" >&2; exit 1; }"#;
+
+/// Names, `/` behind those of folders.
+pub(super) const LIST: &str = r#"cd -- "$1" && ls -A1Lp"#;
+
+/// Uid, working directory and program of the process that postmaster.pid names, then the file.
+pub(super) const FIND_SERVER: &str = r#"
+file=$1/postmaster.pid
+[ -f "$file" ] || { printf '\n\n\n'; exit 0; }
+pid=$(head -n 1 -- "$file")
+case $pid in '' | *[!0-9]*) printf '\n\n\n'; cat -- "$file"; exit 0 ;; esac
+stat -c %u "/proc/$pid" 2>/dev/null || echo
+readlink "/proc/$pid/cwd" 2>/dev/null || echo
+cat "/proc/$pid/comm" 2>/dev/null || echo
+cat -- "$file""#;
+
+pub(super) const RELOAD: &str = r#"kill -HUP "$1""#;
