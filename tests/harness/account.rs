@@ -46,6 +46,13 @@ impl Account {
         both
     }
 
+    /// Who may change a server's files: ourselves and the user that servers run as, once where we are that one.
+    pub(crate) fn current_and_server() -> Vec<Self> {
+        let mut both = vec![Self::current(), Self::server()];
+        both.dedup();
+        both
+    }
+
     /// A user of the system, by name.
     pub(crate) fn named(name: &str) -> Self {
         let user = User::from_name(name)

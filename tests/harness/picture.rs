@@ -16,6 +16,14 @@ pub(crate) struct Pictured {
     content: Option<Vec<u8>>,
 }
 
+/// What two files have in common that nobody can tell apart but by when they were written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Kept {
+    mode: u32,
+    owner: (u32, u32),
+    content: Option<Vec<u8>>,
+}
+
 /// What lies under `root` and is wanted, by its path in it. A directory that is not wanted is not looked into.
 pub(crate) fn picture(root: &Path, wanted: impl Fn(&Path) -> bool) -> BTreeMap<PathBuf, Pictured> {
     let mut seen = BTreeMap::new();
@@ -49,6 +57,11 @@ impl Pictured {
     /// The bytes of a file.
     pub(crate) fn content(&self) -> Option<&[u8]> {
         self.content.as_deref()
+    }
+
+    /// Content, mode and owner.
+    pub(crate) fn kept(self) -> Kept {
+        Kept { mode: self.mode, owner: self.owner, content: self.content }
     }
 
     /// The permission bits.
