@@ -162,7 +162,7 @@ pub(super) fn plan_text(
     }
     if !locked_out.is_empty() {
         lines.push(String::new());
-        lines.push(format!("Would be locked out ({} clients that are connected now)", locked_out.len()));
+        lines.push(format!("Would be locked out (connected now: {})", locked_out.len()));
         lines.extend(
             locked_out
                 .iter()
