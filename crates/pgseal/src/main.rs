@@ -3,6 +3,8 @@
 mod cli;
 mod delegate;
 mod failure;
+#[path = "faults/quiet.rs"]
+mod faults;
 mod folder;
 mod hba;
 mod interrupt;
@@ -15,22 +17,11 @@ mod secure;
 mod server;
 mod sessions;
 mod sql;
+mod start;
 mod target;
 mod up;
 mod verify;
 
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    if std::env::args_os().nth(1).is_some_and(|first| first == delegate::ARGUMENT) {
-        return delegate::deeds::main();
-    }
-    // No core dump of a process that may hold keys.
-    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
-    if let [_, first, word, change] = std::env::args_os().collect::<Vec<_>>().as_slice()
-        && first == secure::watcher::ARGUMENT
-    {
-        return cli::watch(&word.to_string_lossy(), &change.to_string_lossy());
-    }
-    cli::run()
+fn main() -> std::process::ExitCode {
+    start::main()
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::Outcome;
 use super::options::Format;
 use crate::failure::{Failure, Result};
+use crate::interrupt::{Shield, interruptible};
 use crate::journal::{Change, Journal, Phase};
 use crate::report::escape::{for_terminal, lines_for_terminal};
 use crate::report::json::{self, SCHEMA_VERSION};
@@ -85,25 +86,9 @@ struct FileRow<'a> {
 }
 
 pub(crate) async fn undo(options: Undo) -> Result<Outcome> {
-    let (mut place, _lock, journal) = with_journal(&options.target).await?;
-    let nothing = || {
-        Failure::stopped(format!("there is no change of {} to undo", options.target))
-            .hint(format!("pgseal history {}", options.target))
-    };
-    let journal = journal.ok_or_else(nothing)?;
-    let unfinished = journal.unfinished()?;
-    let (change, phase) = match unfinished {
-        Some((change, _)) => (change, Phase::RolledBack),
-        None => (journal.last_committed()?.ok_or_else(nothing)?, Phase::Undone),
-    };
-    let goes_to_plaintext = change.view.certificate.is_none() || change.view.plaintext == Some(true);
-    if goes_to_plaintext && phase == Phase::Undone && !options.allow_insecure {
-        return Err(Failure::stopped(format!("undoing change {} lets plaintext in again", change.id))
-            .because(format!("before it the server showed: {}", crate::secure::restore::words(&change.view)))
-            .because("nothing was changed")
-            .hint(format!("pgseal undo {} --allow-insecure", options.target)));
-    }
-    let seen = restore(&mut place, &journal, &change, &phase).await?;
+    let shield = Shield::default();
+    let undone = take_back(&options, &shield);
+    let (change, seen) = interruptible(&shield, undone).await?;
     let words = match seen {
         Seen::OnTheWire => "the wire shows what it showed before",
         Seen::NoServer => "no server runs to look at; the next start reads the files as they were",
@@ -124,6 +109,32 @@ pub(crate) async fn undo(options: Undo) -> Result<Outcome> {
         })?,
     };
     Ok(Outcome::well(text))
+}
+
+async fn take_back(options: &Undo, shield: &Shield) -> Result<(Change, Seen)> {
+    let (mut place, _lock, journal) = with_journal(&options.target).await?;
+    let nothing = || {
+        Failure::stopped(format!("there is no change of {} to undo", options.target))
+            .hint(format!("pgseal history {}", options.target))
+    };
+    let journal = journal.ok_or_else(nothing)?;
+    let unfinished = journal.unfinished()?;
+    let (change, phase) = match unfinished {
+        Some((change, found)) => (change, found.taken_back()),
+        None => (journal.last_committed()?.ok_or_else(nothing)?, Phase::Undone),
+    };
+    let goes_to_plaintext = change.view.certificate.is_none() || change.view.plaintext == Some(true);
+    let asked_already = journal.phase(&change)? == Phase::Undoing;
+    if goes_to_plaintext && phase == Phase::Undone && !asked_already && !options.allow_insecure {
+        return Err(Failure::stopped(format!("undoing change {} lets plaintext in again", change.id))
+            .because(format!("before it the server showed: {}", crate::secure::restore::words(&change.view)))
+            .because("nothing was changed")
+            .hint(format!("pgseal undo {} --allow-insecure", options.target)));
+    }
+    // From here on a signal waits: half an undo is nothing to stop at.
+    let _held = shield.hold();
+    let seen = restore(&mut place, &journal, &change, change.files.len(), &phase).await?;
+    Ok((change, seen))
 }
 
 pub(crate) async fn confirm(options: Confirm) -> Result<Outcome> {

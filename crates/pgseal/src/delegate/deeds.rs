@@ -1,6 +1,6 @@
 //! What a delegate does, once it is the user it is to be. Runs in the re-executed child only.
 
-use std::fs;
+use std::fs::{self, TryLockError};
 use std::io::{self, Read, Write as _};
 use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpListener};
@@ -8,6 +8,8 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -26,6 +28,8 @@ use crate::server::{postmaster, stragglers};
 
 /// The end of what a program printed that is worth showing, in bytes.
 const OUTPUT_LIMIT: usize = 512 << 10;
+
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(2);
 
 /// The delegate's whole life: become the user, then answer until the pipe is closed.
 pub(crate) fn main() -> ExitCode {
@@ -136,6 +140,7 @@ fn answer(request: &Request, payload: &[u8]) -> Answer {
         Request::ReadEnd { path, limit } => Ok((Reply::Bytes, files::read_end(path, *limit)?)),
         // Answered where it is received: what follows the answer is no frame.
         Request::Connect { .. } => plain(Reply::Connected),
+        Request::BeAlone { data, seconds } => plain(done(be_alone(data, *seconds)?)),
         Request::WaitUntilLeft { data, seconds } => {
             plain(Reply::AtWork(stragglers::wait_until_left(data, *seconds)?))
         }
@@ -165,6 +170,28 @@ const fn done(_: ()) -> Reply {
 fn reach(folder: &Path) -> io::Result<()> {
     // The process's real uid is the user's too, so access(2) answers for the user.
     Ok(access(folder, Access::EXEC_OK)?)
+}
+
+/// Takes the lock that every delegate at work on a data directory holds, and keeps it. It goes with the
+/// process, however that ends, and so after the last thing that the process did.
+fn be_alone(data: &Path, seconds: u64) -> io::Result<()> {
+    static HELD: OnceLock<fs::File> = OnceLock::new();
+    if HELD.get().is_some() {
+        return Ok(());
+    }
+    let file = files::open_plain(&data.join("PG_VERSION"))?;
+    let deadline = Instant::now() + Duration::from_secs(seconds);
+    while let Err(error) = file.try_lock() {
+        match error {
+            TryLockError::Error(error) => return Err(error),
+            TryLockError::WouldBlock if Instant::now() >= deadline => {
+                return Err(io::Error::other("a process of an earlier command is still at work there"));
+            }
+            TryLockError::WouldBlock => std::thread::sleep(LOOK_AGAIN_AFTER),
+        }
+    }
+    HELD.get_or_init(|| file);
+    Ok(())
 }
 
 fn empty(folder: &Path) -> io::Result<()> {

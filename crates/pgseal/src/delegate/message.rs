@@ -115,6 +115,11 @@ pub(crate) enum Request {
         path: PathBuf,
         limit: u64,
     },
+    /// Holds a lock on the data directory's PG_VERSION as long as the delegate lives, once no other one does.
+    BeAlone {
+        data: PathBuf,
+        seconds: u64,
+    },
     /// Until no program of PostgreSQL that this user runs works in the data directory.
     WaitUntilLeft {
         data: PathBuf,
@@ -130,6 +135,7 @@ impl Request {
             Self::Run { .. } => 5 * FOR_A_DISK,
             Self::StartServer { seconds, .. }
             | Self::StopServer { seconds, .. }
+            | Self::BeAlone { seconds, .. }
             | Self::WaitUntilLeft { seconds, .. } => seconds + FOR_A_DISK,
             _ => FOR_A_DISK,
         })

@@ -22,6 +22,7 @@ use zeroize::Zeroizing;
 
 use super::message::{self, Become, Reply, Request, Trouble};
 use crate::failure::{Failure, Result};
+use crate::faults;
 use crate::privilege::user::SystemUser;
 
 /// The first argument that makes this program a delegate. Not for people: it does nothing that its
@@ -155,6 +156,7 @@ impl Delegate {
             )));
         };
         answer.map_err(|error| {
+            faults::delegate_ended();
             Failure::new(format!("the process that works as user {} ended: {error}", self.user.name))
         })
     }
@@ -286,8 +288,9 @@ fn own_program() -> PathBuf {
 }
 
 fn environment(user: &SystemUser) -> Vec<(OsString, OsString)> {
+    let names = HANDED_DOWN.iter().chain(&faults::HANDED_DOWN);
     let mut variables: Vec<(OsString, OsString)> =
-        HANDED_DOWN.iter().filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?))).collect();
+        names.filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?))).collect();
     variables.push(("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into()));
     variables.push(("HOME".into(), user.home.clone().into()));
     variables.push(("USER".into(), user.name.clone().into()));

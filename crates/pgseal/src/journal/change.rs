@@ -51,8 +51,29 @@ pub(crate) struct Change {
     pub(crate) files: Vec<FileChange>,
     /// Folders that did not exist, outermost first.
     pub(crate) folders: Vec<PathBuf>,
+    /// A CA that was made for it.
+    #[serde(default)]
+    pub(crate) founded: Option<Founded>,
     /// What the wire showed before.
     pub(crate) view: View,
+}
+
+impl Change {
+    /// Where keys are kept that it replaced.
+    pub(crate) fn previous_keys(&self) -> impl Iterator<Item = &PathBuf> {
+        self.files.iter().filter_map(|file| match &file.before {
+            Some(Before { image: Image::Beside(path), .. }) => Some(path),
+            _ => None,
+        })
+    }
+}
+
+/// A CA made by the person who runs pgseal, with the change. It goes with a change that never came to stand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Founded {
+    pub(crate) folder: PathBuf,
+    /// Names and digests.
+    pub(crate) files: Vec<(String, String)>,
 }
 
 /// One file and what it became.
@@ -101,6 +122,8 @@ pub(crate) enum Phase {
         until: i64,
     },
     Committed,
+    /// On the way back, on request. A run that finds this goes on with it.
+    Undoing,
     /// Did not verify; everything is as it was.
     RolledBack,
     /// Taken back on request.
@@ -109,7 +132,15 @@ pub(crate) enum Phase {
 
 impl Phase {
     pub(crate) const fn is_unfinished(&self) -> bool {
-        matches!(self, Self::Begun | Self::AwaitingConfirmation { .. })
+        matches!(self, Self::Begun | Self::AwaitingConfirmation { .. } | Self::Undoing)
+    }
+
+    /// What an unfinished change becomes when it is taken back.
+    pub(crate) const fn taken_back(&self) -> Self {
+        match self {
+            Self::Undoing | Self::Committed => Self::Undone,
+            _ => Self::RolledBack,
+        }
     }
 
     pub(crate) const fn words(&self) -> &'static str {
@@ -117,6 +148,7 @@ impl Phase {
             Self::Begun => "unfinished",
             Self::AwaitingConfirmation { .. } => "awaiting confirmation",
             Self::Committed => "committed",
+            Self::Undoing => "being undone",
             Self::RolledBack => "rolled back",
             Self::Undone => "undone",
         }

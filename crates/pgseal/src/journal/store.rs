@@ -1,7 +1,7 @@
 //! The folders on disk: one a server, and in it one a change.
 
 use std::env;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -18,6 +18,7 @@ const RECORD: &str = "change.json";
 const PHASE: &str = "phase.json";
 
 /// The changes of one server.
+#[derive(Clone)]
 pub(crate) struct Journal {
     folder: PathBuf,
 }
@@ -54,16 +55,29 @@ impl Journal {
 
     /// Every change, oldest first, with how far it came.
     pub(crate) fn changes(&self) -> Result<Vec<(Change, Phase)>> {
+        let mut all = Vec::new();
+        for folder in self.folders()? {
+            if has_begun(&folder)? {
+                all.push((read(&folder.join(RECORD))?, read(&folder.join(PHASE))?));
+            }
+        }
+        Ok(all)
+    }
+
+    /// The folders of changes, oldest first, also of those that never began.
+    fn folders(&self) -> Result<Vec<PathBuf>> {
         let names = files::names(&self.folder).map_err(|error| Failure::io("list", &self.folder, &error))?;
-        let mut names: Vec<PathBuf> = names
+        let mut folders: Vec<PathBuf> = names
             .into_iter()
-            .filter(|(_, is_folder)| *is_folder)
             .filter_map(|(name, _)| Some(self.folder.join(String::from_utf8(name).ok()?)))
-            // Without its record a change never began: the record is written before the first byte.
-            .filter(|folder| folder.join(RECORD).exists())
             .collect();
-        names.sort();
-        names.iter().map(|folder| Ok((read(&folder.join(RECORD))?, read(&folder.join(PHASE))?))).collect()
+        folders.sort();
+        Ok(folders)
+    }
+
+    /// How far a change has come.
+    pub(crate) fn phase(&self, change: &Change) -> Result<Phase> {
+        read(&self.folder_of(change).join(PHASE))
     }
 
     /// The change that nobody finished, if there is one.
@@ -80,6 +94,26 @@ impl Journal {
 
     /// Writes a change down, with its before-images, as begun. On disk when this returns.
     pub(crate) fn begin(&self, change: &Change, images: &[(String, Zeroizing<Vec<u8>>)]) -> Result<()> {
+        self.sweep()?;
+        let begun = self.write_whole(change, images);
+        if begun.is_err() {
+            let _ = fs::remove_dir_all(self.folder_of(change));
+        }
+        begun
+    }
+
+    /// Removes what is left of changes that were cut off before they began. Whoever writes here holds the
+    /// server's lock, so none of them is still at it.
+    fn sweep(&self) -> Result<()> {
+        for folder in self.folders()? {
+            if !has_begun(&folder)? {
+                fs::remove_dir_all(&folder).map_err(|error| Failure::io("remove", &folder, &error))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_whole(&self, change: &Change, images: &[(String, Zeroizing<Vec<u8>>)]) -> Result<()> {
         let folder = self.folder_of(change);
         let made = files::make_folder(&folder, 0o700);
         made.map_err(|error| Failure::io("make the folder", &folder, &error))?;
@@ -89,9 +123,7 @@ impl Journal {
         }
         self.set(change, &Phase::Begun)?;
         // Last: with it the change has begun.
-        write(&folder.join(RECORD), change)?;
-        let synced = File::open(&self.folder).and_then(|open| open.sync_all());
-        synced.map_err(|error| Failure::io("sync", &self.folder, &error))
+        write(&folder.join(RECORD), change)
     }
 
     pub(crate) fn set(&self, change: &Change, phase: &Phase) -> Result<()> {
@@ -109,6 +141,13 @@ impl Journal {
         let time: String = change.began.chars().filter(char::is_ascii_digit).take(20).collect();
         self.folder.join(format!("{time}-{}", change.id))
     }
+}
+
+/// Without its record a change never began: the record is written before the first byte.
+fn has_begun(folder: &Path) -> Result<bool> {
+    let record = folder.join(RECORD);
+    let found = files::status(&record).map_err(|error| Failure::io("look at", &record, &error))?;
+    Ok(found.is_some())
 }
 
 fn key(identifier: u64, data: &Path) -> String {
@@ -193,6 +232,7 @@ mod tests {
             title: "a change".to_owned(),
             files: Vec::new(),
             folders: Vec::new(),
+            founded: None,
             view: super::super::View::default(),
         }
     }

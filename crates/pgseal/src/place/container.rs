@@ -307,8 +307,13 @@ async fn call(docker: &Path, words: &[OsString], input: &[u8]) -> Result<Said> {
 
 fn failed(words: &str) -> Reply {
     // The shell's tools have no numbers, only strerror's words.
-    let known =
-        [("No such file", 2), ("Permission denied", 13), ("No space left", 28), ("Read-only file", 30)];
+    let known = [
+        ("No such file", 2),
+        ("Permission denied", 13),
+        ("No space left", 28),
+        ("Read-only file", 30),
+        ("Directory not empty", 39),
+    ];
     let code = known.into_iter().find(|(words_of, _)| words.contains(words_of)).map(|(_, code)| code);
     Reply::Failed(Trouble { code, text: words.trim().chars().take(500).collect() })
 }

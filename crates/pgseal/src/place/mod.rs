@@ -14,12 +14,16 @@ use std::path::{Path, PathBuf};
 
 use crate::delegate::message::{Reply, Request};
 use crate::failure::{Failure, Result};
+use crate::faults;
 use crate::folder::lock::Lock;
 use crate::journal::Journal;
 use crate::server::process::{Found, RunningServer, StopOutcome};
 
 use hands::Hands;
 pub(crate) use inside::Login;
+
+/// The longest that a delegate of an ended command is waited for, in seconds: a disk may be slow to let it go.
+const ALONE_WITHIN: u64 = 30;
 
 /// How a server's files are laid out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +75,18 @@ impl Place {
         }
     }
 
+    /// Waits for the delegates of commands that have ended.
+    pub(crate) async fn alone(&mut self) -> Result<()> {
+        if matches!(self.hands, Hands::Within(_)) {
+            return Ok(());
+        }
+        let request = Request::BeAlone { data: self.data.clone(), seconds: ALONE_WITHIN };
+        match self.hands.ask(&request, &[]).await?.0 {
+            Reply::Done => Ok(()),
+            other => Err(self.hands.unexpected("work alone on", &self.data, &other)),
+        }
+    }
+
     /// The system identifier, the first eight bytes of pg_control (pg_control.h).
     pub(crate) async fn identifier(&mut self) -> Result<u64> {
         let path = self.data.join("global/pg_control");
@@ -81,19 +97,29 @@ impl Place {
             .ok_or_else(|| Failure::new(format!("{} is too short to be one", path.display())))
     }
 
-    /// One command at a time: on the data directory itself, or for a container on its journal.
+    /// One command at a time: on the data directory itself, or for a container on its journal. And none before
+    /// what an earlier one had in hand has ended: a delegate may outlive for a moment whom it works for.
     pub(crate) async fn lock(&mut self) -> Result<Lock> {
-        match &self.hands {
-            Hands::Here(_) => Lock::take(&self.data),
+        let lock = match &self.hands {
+            Hands::Here(_) => Lock::take(&self.data)?,
             Hands::Within(_) => {
                 let identifier = self.identifier().await?;
-                Lock::take(Journal::open(identifier, &self.key())?.folder())
+                Lock::take(Journal::open(identifier, &self.key())?.folder())?
             }
-        }
+        };
+        self.alone().await?;
+        Ok(lock)
     }
 
     /// SIGHUP to this very server.
     pub(crate) async fn reload(&mut self) -> Result<()> {
+        faults::step("before the reload");
+        let outcome = self.hang_up().await;
+        faults::step("after the reload");
+        outcome
+    }
+
+    async fn hang_up(&mut self) -> Result<()> {
         match self.hands.ask(&Request::ReloadServer { data: self.data.clone() }, &[]).await?.0 {
             Reply::Reloaded(StopOutcome::Stopped { .. }) => Ok(()),
             Reply::Reloaded(StopOutcome::Stranger { pid, why }) => Err(self.stranger(pid, &why)),

@@ -1,6 +1,7 @@
 //! Files of the server's, written and removed in the right name: the server's user's, or root's where
 //! the file and its folder are root's alone.
 
+use std::io;
 use std::path::Path;
 
 use super::Place;
@@ -55,7 +56,15 @@ impl Place {
     /// An empty folder; one that is not empty, or not there, stays as it is.
     pub(crate) async fn remove_folder(&mut self, folder: &Path) -> Result<()> {
         match self.hands.ask(&Request::RemoveFolder { path: folder.to_owned() }, &[]).await?.0 {
-            Reply::Done | Reply::Failed(_) => Ok(()),
+            Reply::Done => Ok(()),
+            Reply::Failed(why)
+                if matches!(
+                    why.to_error().kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty
+                ) =>
+            {
+                Ok(())
+            }
             other => Err(self.hands.unexpected("remove the folder", folder, &other)),
         }
     }

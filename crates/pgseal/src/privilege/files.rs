@@ -15,6 +15,8 @@ use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use crate::faults;
+
 /// What kind of thing lies at a path; links are not followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Kind {
@@ -38,6 +40,7 @@ pub(crate) struct Status {
 
 /// Looks at a path without following a link there; `None` when nothing is there.
 pub(crate) fn status(path: &Path) -> io::Result<Option<Status>> {
+    faults::look("stat", path)?;
     let found = match fs::symlink_metadata(path) {
         Ok(found) => found,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -60,23 +63,32 @@ pub(crate) fn status(path: &Path) -> io::Result<Option<Status>> {
 
 /// Reads a regular file of at most `limit` bytes; a link is not followed, a larger file is an error.
 pub(crate) fn read(path: &Path, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+    faults::look("read", path)?;
+    bounded(open_plain(path)?, limit)
+}
+
+/// Opens a regular file, never through a link.
+pub(crate) fn open_plain(path: &Path) -> io::Result<File> {
     let file =
         OpenOptions::new().read(true).custom_flags(flags(OFlags::NOFOLLOW | OFlags::NONBLOCK)).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
     }
-    bounded(file, limit)
 }
 
 /// Reads what a person named on the command line or in their own settings: links are followed and
 /// pipes (`/dev/stdin`, `<(…)`) are read, up to `limit` bytes.
 pub(crate) fn read_named(path: &Path, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+    faults::look("read", path)?;
     bounded(File::open(path)?, limit)
 }
 
 /// Reads a regular file that a person's settings name: links are followed, and anything else than a
 /// regular file is an error rather than a wait.
 pub(crate) fn read_plain(path: &Path, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+    faults::look("read", path)?;
     let file = OpenOptions::new().read(true).custom_flags(flags(OFlags::NONBLOCK)).open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
@@ -98,26 +110,35 @@ fn bounded(file: File, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
 /// Writes a new file that nobody has put there before: `O_EXCL`, born with its mode, on disk when
 /// this returns. A write that fails leaves nothing behind.
 pub(crate) fn create(path: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
+    faults::change("create", path)?;
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(mode)
         .custom_flags(flags(OFlags::NOFOLLOW))
         .open(path)?;
-    let written = file
-        .write_all(bytes)
-        // The umask may have taken bits away; what is left is never widened beyond `mode`.
-        .and_then(|()| file.set_permissions(fs::Permissions::from_mode(mode)))
-        .and_then(|()| file.sync_all())
-        .and_then(|()| sync_folder_of(path));
+    let written = fill(&mut file, path, mode, bytes).and_then(|()| sync_folder_of(path));
     if written.is_err() {
         let _ = fs::remove_file(path);
     }
     written
 }
 
+fn fill(file: &mut File, path: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
+    for part in faults::parts(bytes) {
+        faults::change("write", path)?;
+        file.write_all(part)?;
+    }
+    // The umask may have taken bits away; what is left is never widened beyond `mode`.
+    faults::change("chmod", path)?;
+    file.set_permissions(fs::Permissions::from_mode(mode))?;
+    faults::change("sync", path)?;
+    file.sync_all()
+}
+
 /// What a path leads to, links followed, and what it is; `None` when nothing is there.
 pub(crate) fn look(path: &Path) -> io::Result<Option<(PathBuf, Status)>> {
+    faults::look("resolve", path)?;
     let real = match fs::canonicalize(path) {
         Ok(real) => real,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -129,13 +150,10 @@ pub(crate) fn look(path: &Path) -> io::Result<Option<(PathBuf, Status)>> {
 
 /// The last `limit` bytes of a regular file, however long it is.
 pub(crate) fn read_end(path: &Path, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
-    let mut file =
-        OpenOptions::new().read(true).custom_flags(flags(OFlags::NOFOLLOW | OFlags::NONBLOCK)).open(path)?;
-    let found = file.metadata()?;
-    if !found.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-    }
-    file.seek(SeekFrom::Start(found.len().saturating_sub(limit)))?;
+    faults::look("read", path)?;
+    let mut file = open_plain(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(limit)))?;
     let mut bytes = Zeroizing::new(Vec::new());
     file.take(limit).read_to_end(&mut bytes)?;
     Ok(bytes)
@@ -146,12 +164,14 @@ pub(crate) fn read_end(path: &Path, limit: u64) -> io::Result<Zeroizing<Vec<u8>>
 pub(crate) fn replace(path: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
     let temporary = beside(path)?;
     // A crash may have left one; it is ours by its name, and nobody else may write this folder.
+    faults::change("remove", &temporary)?;
     match fs::remove_file(&temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
     create(&temporary, mode, bytes)?;
     let renamed = keep_owner(path, &temporary, mode)
+        .and_then(|()| faults::change("rename", path))
         .and_then(|()| fs::rename(&temporary, path))
         .and_then(|()| sync_folder_of(path));
     if renamed.is_err() {
@@ -167,6 +187,7 @@ fn keep_owner(old: &Path, new: &Path, mode: u32) -> io::Result<()> {
         return Ok(());
     }
     let changed = |old: u32, own: u32| (old != own).then_some(old);
+    faults::change("chown", new)?;
     let file = OpenOptions::new().read(true).custom_flags(flags(OFlags::NOFOLLOW)).open(new)?;
     fchown(&file, changed(old.uid, own.uid), changed(old.gid, own.gid))?;
     // chown(2) clears what set-user-ID bits there may be; the rest of the mode is said again.
@@ -176,11 +197,13 @@ fn keep_owner(old: &Path, new: &Path, mode: u32) -> io::Result<()> {
 
 /// Removes a file, on disk when this returns.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    faults::change("remove", path)?;
     fs::remove_file(path).and_then(|()| sync_folder_of(path))
 }
 
 /// The names in a folder, and which of them are folders (links followed).
 pub(crate) fn names(folder: &Path) -> io::Result<Vec<(Vec<u8>, bool)>> {
+    faults::look("list", folder)?;
     fs::read_dir(folder)?
         .map(|entry| {
             let entry = entry?;
@@ -192,13 +215,22 @@ pub(crate) fn names(folder: &Path) -> io::Result<Vec<(Vec<u8>, bool)>> {
 
 /// Removes an empty folder, on disk when this returns.
 pub(crate) fn remove_folder(path: &Path) -> io::Result<()> {
+    faults::change("remove the folder", path)?;
     fs::remove_dir(path).and_then(|()| sync_folder_of(path))
 }
 
-/// Makes one folder with this mode; one that is there already is an error.
+/// Makes one folder with this mode, on disk when this returns; one that is there already is an error. One
+/// that cannot be made whole is not there afterwards.
 pub(crate) fn make_folder(path: &Path, mode: u32) -> io::Result<()> {
+    faults::change("make the folder", path)?;
     fs::DirBuilder::new().mode(mode).create(path)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+    let made = faults::change("chmod", path)
+        .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(mode)))
+        .and_then(|()| sync_folder_of(path));
+    if made.is_err() {
+        let _ = fs::remove_dir(path);
+    }
+    made
 }
 
 /// Opens a folder itself, never through a link, for locking or changing its owner.
@@ -217,9 +249,15 @@ pub(crate) fn beside(path: &Path) -> io::Result<PathBuf> {
     Ok(path.with_file_name(hidden))
 }
 
+/// What was made, renamed or removed in a folder is on disk when this returns.
+pub(crate) fn sync(folder: &Path) -> io::Result<()> {
+    faults::change("sync the folder", folder)?;
+    open_folder(folder)?.sync_all()
+}
+
 fn sync_folder_of(path: &Path) -> io::Result<()> {
     match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => open_folder(folder)?.sync_all(),
+        Some(folder) if !folder.as_os_str().is_empty() => sync(folder),
         _ => Ok(()),
     }
 }

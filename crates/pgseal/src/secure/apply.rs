@@ -1,7 +1,8 @@
 //! The plan carried out: before-images on disk first, then stage by stage a few renames, one reload and
 //! a proof. Whoever calls it takes everything back when it fails.
 
-use std::path::Path;
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pgseal_wire::Session;
@@ -15,7 +16,8 @@ use super::plan::{Plan, Stage, StageKind, Write};
 use super::prove::{promised, prove};
 use super::restart;
 use crate::failure::{Failure, Result};
-use crate::journal::{Before, Change, FileChange, Image, Journal, digest, moment};
+use crate::faults;
+use crate::journal::{Before, Change, FileChange, Founded, Image, Journal, digest, moment};
 use crate::place::{Login, Place};
 use crate::server::process::RunningServer;
 use crate::sql::{rows_of, text_of};
@@ -34,6 +36,8 @@ pub(crate) struct Work<'w> {
     pub(crate) facts: &'w Facts,
     pub(crate) plan: &'w Plan,
     pub(crate) excepted: bool,
+    /// How many of the plan's files may have been written.
+    pub(crate) reached: &'w Cell<usize>,
 }
 
 /// Writes the change down. Nothing of the server's has been touched when this returns.
@@ -41,6 +45,7 @@ pub(crate) fn write_down(
     journal: &Journal,
     facts: &Facts,
     plan: &Plan,
+    founded: Option<Founded>,
     data: &Path,
     now: OffsetDateTime,
 ) -> Result<Change> {
@@ -49,7 +54,7 @@ pub(crate) fn write_down(
     for write in plan.writes() {
         let before = write.before.as_ref().map(|was| {
             let image = if write.secret {
-                Image::Beside(previous(&write.path))
+                Image::Beside(previous(&write.path, &plan.id))
             } else {
                 let name = format!("before-{}", images.len());
                 images.push((name.clone(), Zeroizing::new(was.bytes.clone())));
@@ -79,15 +84,17 @@ pub(crate) fn write_down(
         } else {
             Vec::new()
         },
+        founded,
         view: facts.view.clone(),
     };
     journal.begin(&change, &images)?;
     Ok(change)
 }
 
-/// The one previous key, beside the new one.
-fn previous(path: &Path) -> std::path::PathBuf {
-    path.with_file_name(format!("previous-{PEM}"))
+/// The previous key, beside the new one. It bears the change's id, so that a change that never comes to stand
+/// leaves what the one before it kept.
+fn previous(path: &Path, change: &str) -> PathBuf {
+    path.with_file_name(format!("previous-{change}-{PEM}"))
 }
 
 /// Every stage, each proved before the next begins.
@@ -101,9 +108,11 @@ pub(crate) async fn apply(work: &mut Work<'_>, change: &Change) -> Result<Proof>
         for write in stage.steps.iter().flat_map(|step| &step.writes) {
             put(work, write).await?;
         }
+        faults::step("a stage is written");
         nothing_new_is_wrong(work.held, &broken).await?;
         reload(work).await?;
         proof = Some(proved(work, stage).await?);
+        faults::step("a stage is proved");
     }
     match proof {
         Some(proof) => Ok(proof),
@@ -132,9 +141,10 @@ async fn put(work: &mut Work<'_>, write: &Write) -> Result<()> {
             write.path.display()
         )));
     }
+    work.reached.set(work.reached.get() + 1);
     if write.secret && planned.is_some() {
         let old = work.place.hands.read(&write.path, 1 << 20).await?;
-        work.place.put(&previous(&write.path), 0o600, &old).await?;
+        work.place.put(&previous(&write.path, &work.plan.id), 0o600, &old).await?;
     }
     work.place.put(&write.path, write.mode, &write.bytes).await
 }

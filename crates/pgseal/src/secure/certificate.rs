@@ -1,6 +1,7 @@
 //! Which certificate the server is to have: the present one where it is good, or one that is issued or
 //! brought now.
 
+use std::io;
 use std::path::Path;
 
 use pgseal_pki::public_key::KeyKind;
@@ -14,6 +15,8 @@ use super::facts::Facts;
 use super::present::flaw;
 use super::wish::{Source, Wish};
 use crate::failure::{Failure, Result};
+use crate::journal::{Founded, digest};
+use crate::privilege::files::Kind;
 use crate::privilege::{files, trusted};
 
 /// Certificates and keys are some kB.
@@ -169,17 +172,58 @@ fn new_authority(folder: &Path, facts: &Facts, now: OffsetDateTime) -> Result<Ce
         .map_err(|error| Failure::new(format!("could not make the CA: {error}")))
 }
 
+/// What a new CA's folder will hold, for the journal.
+pub(crate) fn to_be_founded(folder: &Path, authority: &CertificateAuthority) -> Result<Founded> {
+    let folder = std::path::absolute(folder).map_err(|error| Failure::io("resolve", folder, &error))?;
+    let files = [
+        (AUTHORITY_KEY, digest(authority.key_pem().as_str().as_bytes())),
+        (AUTHORITY_CERTIFICATE, digest(authority.certificate_pem().as_bytes())),
+    ];
+    Ok(Founded { folder, files: files.map(|(name, digest)| (name.to_owned(), digest)).to_vec() })
+}
+
 /// Writes a new CA's folder, 0700, its key 0600.
-pub(crate) fn found(folder: &Path, authority: &CertificateAuthority) -> Result<()> {
-    let absolute = std::path::absolute(folder).map_err(|error| Failure::io("resolve", folder, &error))?;
-    files::make_folder(&absolute, 0o700)
-        .map_err(|error| Failure::io("make the folder", &absolute, &error))?;
-    let key = absolute.join(AUTHORITY_KEY);
-    files::create(&key, 0o600, authority.key_pem().as_str().as_bytes())
-        .map_err(|error| Failure::io("write", &key, &error))?;
-    let certificate = absolute.join(AUTHORITY_CERTIFICATE);
-    files::create(&certificate, 0o644, authority.certificate_pem().as_bytes())
-        .map_err(|error| Failure::io("write", &certificate, &error))
+pub(crate) fn found(founded: &Founded, authority: &CertificateAuthority) -> Result<()> {
+    let folder = &founded.folder;
+    files::make_folder(folder, 0o700).map_err(|error| Failure::io("make the folder", folder, &error))?;
+    // Under another name until they are whole: what bears the name is either whole or not there.
+    let write = |name: &str, mode: u32, bytes: &[u8]| {
+        let path = folder.join(name);
+        files::replace(&path, mode, bytes).map_err(|error| Failure::io("write", &path, &error))
+    };
+    write(AUTHORITY_KEY, 0o600, authority.key_pem().as_str().as_bytes())?;
+    write(AUTHORITY_CERTIFICATE, 0o644, authority.certificate_pem().as_bytes())
+}
+
+/// Removes a CA that was made for a change which never came to stand. What is not as it was made then, and
+/// whatever lies beside it, stays.
+pub(crate) fn unfound(founded: &Founded) -> Result<()> {
+    let folder = &founded.folder;
+    let look = |path: &Path| files::status(path).map_err(|error| Failure::io("look at", path, &error));
+    let remove = |path: &Path| files::remove(path).map_err(|error| Failure::io("remove", path, &error));
+    if look(folder)?.is_none_or(|found| found.kind != Kind::Directory) {
+        return Ok(());
+    }
+    trusted::folder_for_root(folder)?;
+    for (name, made) in &founded.files {
+        let path = folder.join(name);
+        let half = files::beside(&path).map_err(|error| Failure::io("name", &path, &error))?;
+        if look(&half)?.is_some() {
+            remove(&half)?;
+        }
+        if look(&path)?.is_some()
+            && digest(&files::read(&path, LIMIT).map_err(|error| Failure::io("read", &path, &error))?)
+                == *made
+        {
+            remove(&path)?;
+        }
+    }
+    match files::remove_folder(folder) {
+        Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty => {
+            Err(Failure::io("remove the folder", folder, &error))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn load_authority(folder: &Path) -> Result<CertificateAuthority> {

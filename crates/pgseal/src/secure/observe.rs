@@ -48,7 +48,7 @@ pub(crate) async fn observe(
     let named =
         |name: &str| settings.get(name).map(|setting| PathBuf::from(&setting.value)).unwrap_or_default();
     let main = server_file(place, &named("config_file")).await?;
-    let auto = server_file(place, &place.data.join("postgresql.auto.conf")).await.ok();
+    let auto = server_file_if_any(place, &place.data.join("postgresql.auto.conf")).await?;
     let hba = server_file(place, &named("hba_file")).await?;
     let files = configuration(place, &main, version).await;
     let rules = fetch(&mut place.hands, &bytes_of_path(&hba.named), version)
@@ -194,12 +194,16 @@ pub(super) async fn settings(session: &Session) -> Result<BTreeMap<String, Setti
 
 /// The file behind a path that the server named, read as the server reads it.
 pub(super) async fn server_file(place: &mut Place, named: &Path) -> Result<ServerFile> {
-    let found = place.hands.look(named).await?;
-    let Some((real, status)) = found else {
-        return Err(Failure::new(format!("there is no {}", named.display())));
-    };
+    let found = server_file_if_any(place, named).await?;
+    found.ok_or_else(|| Failure::new(format!("there is no {}", named.display())))
+}
+
+/// The same where there need not be one. One that cannot be read is an error all the same: what is planned
+/// as if it were not there would be written over it.
+async fn server_file_if_any(place: &mut Place, named: &Path) -> Result<Option<ServerFile>> {
+    let Some((real, status)) = place.hands.look(named).await? else { return Ok(None) };
     let bytes = place.hands.read(&real, LIMIT).await?.to_vec();
-    Ok(ServerFile { named: named.to_owned(), real, status, bytes })
+    Ok(Some(ServerFile { named: named.to_owned(), real, status, bytes }))
 }
 
 /// What the configuration files and the command line say.
@@ -222,8 +226,8 @@ async fn own_files(place: &mut Place, folder: &Path) -> Result<OwnFiles> {
     if let Some((_, status)) = place.hands.look(&pem).await? {
         own.pem = Some((status, digest(&place.hands.read(&pem, LIMIT).await?)));
     }
-    own.certificate = server_file(place, &folder.join(CERTIFICATE)).await.ok();
-    own.authority = server_file(place, &folder.join(AUTHORITY)).await.ok();
+    own.certificate = server_file_if_any(place, &folder.join(CERTIFICATE)).await?;
+    own.authority = server_file_if_any(place, &folder.join(AUTHORITY)).await?;
     Ok(own)
 }
 

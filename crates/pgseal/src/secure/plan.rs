@@ -196,13 +196,15 @@ fn was_file(file: &ServerFile) -> Was {
 
 fn settings_step(facts: &Facts, wished: &[Wished], id: &str, word: &str) -> Result<Option<Step>> {
     let mut writes = Vec::new();
+    if let Some(main) = settings::main_file(facts, wished, id, word)? {
+        writes.push(conf_write(&facts.main, main));
+    }
+    // After the main file, which it beats: a server that is restarted between the two is as it was, and not
+    // without what neither of them says.
     if let Some(auto) = settings::auto_file(facts, wished)
         && let Some(file) = &facts.auto
     {
         writes.push(conf_write(file, auto));
-    }
-    if let Some(main) = settings::main_file(facts, wished, id, word)? {
-        writes.push(conf_write(&facts.main, main));
     }
     if writes.is_empty() {
         return Ok(None);

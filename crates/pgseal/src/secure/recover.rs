@@ -23,6 +23,6 @@ pub(crate) async fn unfinished(place: &mut Place) -> Result<Option<String>> {
             .hint(format!("pgseal confirm {0} to keep it, or pgseal undo {0}", place.word)));
         }
     }
-    restore(place, &journal, &change, &Phase::RolledBack).await?;
+    restore(place, &journal, &change, change.files.len(), &phase.taken_back()).await?;
     Ok(Some(change.id))
 }

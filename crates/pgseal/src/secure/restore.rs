@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::certificate::unfound;
 use super::view;
 use crate::failure::{Failure, Result};
 use crate::journal::{Before, Change, FileChange, Image, Journal, Phase, View};
@@ -25,47 +26,54 @@ pub(crate) enum Seen {
     NoServer,
 }
 
-/// Takes the change back. Files that somebody else changed since are not written over: then nothing is.
+/// Takes the change back, of whose files the first `reached` may have been written; `phase` is what it becomes.
+/// Files that somebody else changed since are not written over: then nothing is.
 pub(crate) async fn restore(
     place: &mut Place,
     journal: &Journal,
     change: &Change,
+    reached: usize,
     phase: &Phase,
 ) -> Result<Seen> {
-    let strangers = changed_by_others(place, change).await?;
+    let written = change.files.get(..reached).unwrap_or(&change.files);
+    let strangers = changed_by_others(place, written).await?;
     if !strangers.is_empty() {
         return Err(Failure::new("files were changed since by others, and were not written over")
             .because_all(strangers.iter().map(|path| path.display().to_string()))
             .because(format!("the journal of change {} is {}", change.id, journal.folder_of(change).display()))
             .hint("put our blocks out by hand (they bear the change's id), or put back the files as pgseal left them"));
     }
+    let found = journal.phase(change)?;
+    if *phase == Phase::Undone && found != Phase::Undoing {
+        // Half of an undo is no state that anybody asked for: whoever finds it goes on with it.
+        journal.set(change, &Phase::Undoing)?;
+    }
     // Nothing that TLS needs may go before the settings that name it have gone: backwards, files made
     // anew last.
-    for file in change.files.iter().rev().filter(|file| file.before.is_some()) {
+    for file in written.iter().rev().filter(|file| file.before.is_some()) {
         put_back(place, journal, change, file).await?;
     }
-    let seen = reloaded(place, change).await;
-    if seen.is_ok() {
-        for file in change.files.iter().rev().filter(|file| file.before.is_none()) {
-            place.clear_away(&file.path).await?;
-        }
-        for file in &change.files {
-            if let Some(Before { image: Image::Beside(previous), .. }) = &file.before {
-                place.clear_away(previous).await?;
-            }
-        }
-        for folder in change.folders.iter().rev() {
-            place.remove_folder(folder).await?;
-        }
-        journal.set(change, phase)?;
+    let seen = reloaded(place, change).await?;
+    for file in written.iter().rev().filter(|file| file.before.is_none()) {
+        place.clear_away(&file.path).await?;
     }
-    seen
+    for previous in change.previous_keys() {
+        place.clear_away(previous).await?;
+    }
+    for folder in change.folders.iter().rev() {
+        place.remove_folder(folder).await?;
+    }
+    if let (Phase::Begun, Some(founded)) = (found, &change.founded) {
+        unfound(founded)?;
+    }
+    journal.set(change, phase)?;
+    Ok(seen)
 }
 
 /// Files that hold neither what was written nor what stood there before.
-async fn changed_by_others(place: &mut Place, change: &Change) -> Result<Vec<PathBuf>> {
+async fn changed_by_others(place: &mut Place, written: &[FileChange]) -> Result<Vec<PathBuf>> {
     let mut all = Vec::new();
-    for file in &change.files {
+    for file in written {
         let now = place.digest_of(&file.path).await?;
         let before = file.before.as_ref().map(|before| before.digest.clone());
         if now != before && now.as_deref() != Some(file.after.as_str()) {

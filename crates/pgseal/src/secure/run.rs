@@ -1,8 +1,9 @@
 //! From a TARGET to a proved change, and back again when it cannot be proved.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::path::Path;
 
+use pgseal_pki::CertificateAuthority;
 use pgseal_wire::Session;
 use time::OffsetDateTime;
 
@@ -18,6 +19,7 @@ use super::saved::Saved;
 use super::wish::{Source, Wish};
 use super::{recover, sessions_end};
 use crate::failure::{Ending, Failure, Result};
+use crate::faults;
 use crate::folder::lock::Lock;
 use crate::interrupt::{Shield, interruptible};
 use crate::journal::{Change, Journal, Phase, fresh_id};
@@ -79,21 +81,41 @@ pub(crate) async fn secure(
     consent: Consent<'_>,
 ) -> Result<Done> {
     let shield = Shield::default();
-    let begun: RefCell<Option<(Journal, Change)>> = RefCell::new(None);
-    let work = carry_out(word, wish, asked, how, consent, &begun);
+    let under_way = UnderWay::default();
+    let work = carry_out(word, wish, asked, how, consent, &under_way, &shield);
     let outcome = interruptible(&shield, work).await;
-    let begun = begun.into_inner();
+    let begun = under_way.begun.take();
     match (outcome, begun) {
-        (Err(failure), Some((journal, change))) => Err(take_back(word, &journal, &change, failure).await),
+        (Err(failure), Some((journal, change))) => {
+            Err(take_back(word, &journal, &change, under_way.reached.get(), failure).await)
+        }
         (outcome, _) => outcome,
     }
 }
 
+/// What a run has in hand, for whoever has to take it back.
+#[derive(Default)]
+struct UnderWay {
+    /// Held to the end, so that nobody comes between a failure and its rollback.
+    lock: RefCell<Option<Lock>>,
+    begun: RefCell<Option<(Journal, Change)>>,
+    /// How many of the change's files may have been written.
+    reached: Cell<usize>,
+}
+
 /// Rolls back and says so; what started it is said with it.
-async fn take_back(word: &str, journal: &Journal, change: &Change, failure: Failure) -> Failure {
+async fn take_back(
+    word: &str,
+    journal: &Journal,
+    change: &Change,
+    reached: usize,
+    failure: Failure,
+) -> Failure {
     let restored = async {
         let mut place = Target::place(word).await?;
-        restore(&mut place, journal, change, &Phase::RolledBack).await
+        // What the delegate so far had in hand comes to its end first.
+        place.alone().await?;
+        restore(&mut place, journal, change, reached, &Phase::RolledBack).await
     };
     match restored.await {
         Ok(_) if matches!(failure.ending(), Ending::Interrupted(_)) => {
@@ -117,10 +139,11 @@ async fn carry_out(
     asked: &Asked,
     how: &How,
     consent: Consent<'_>,
-    begun: &RefCell<Option<(Journal, Change)>>,
+    under_way: &UnderWay,
+    shield: &Shield,
 ) -> Result<Done> {
     let mut place = Target::place(word).await?;
-    let _lock = place.lock().await?;
+    *under_way.lock.borrow_mut() = Some(place.lock().await?);
     let recovered = recover::unfinished(&mut place).await?;
     let server = place.running().await?;
     let who = &login(&place, &server, asked)?;
@@ -158,19 +181,34 @@ async fn carry_out(
     } else {
         safe(&done, wish, who)?;
         consent(&done.facts, &done.plan, &done.locked_out)?;
-        found_authority(wish, &chosen)?;
     }
-    let mut work =
-        Work { place: &mut place, server, held: &held, who, facts: &done.facts, plan: &done.plan, excepted };
+    let mut work = Work {
+        place: &mut place,
+        server,
+        held: &held,
+        who,
+        facts: &done.facts,
+        plan: &done.plan,
+        excepted,
+        reached: &under_way.reached,
+    };
+    // From where a change stands, a signal comes too late: who is told that everything is as it was has to
+    // find it so.
+    let _held;
     if done.state == State::AsWished {
         done.proof = Some(look_again(&mut work).await?);
     } else {
-        let (proof, change, until) = change(&mut work, how, now, begun).await?;
+        let authority = to_found(wish, &chosen);
+        let (proof, change, until) = change(&mut work, how, authority, now, &under_way.begun).await?;
+        _held = shield.hold();
         done.proof = Some(proof);
         done.change = Some(change);
         done.state = until.map_or(State::Changed, State::AwaitingConfirmation);
     }
-    finish(&mut done, how, &held, who, excepted).await?;
+    finish(&mut done, how, &held, who, excepted).await.map_err(|failure| match &done.change {
+        Some(change) => failure.because(format!("change {change} was proved before, and stands")),
+        None => failure,
+    })?;
     held.close().await;
     Ok(done)
 }
@@ -179,13 +217,18 @@ async fn carry_out(
 async fn change(
     work: &mut Work<'_>,
     how: &How,
+    authority: Option<(&Path, &CertificateAuthority)>,
     now: OffsetDateTime,
     begun: &RefCell<Option<(Journal, Change)>>,
 ) -> Result<(Proof, String, Option<i64>)> {
-    let open = || Journal::open(work.facts.identifier, &work.place.key());
-    let journal = open()?;
-    let change = write_down(&journal, work.facts, work.plan, &work.place.data, now)?;
-    *begun.borrow_mut() = Some((open()?, change.clone()));
+    let journal = Journal::open(work.facts.identifier, &work.place.key())?;
+    let founded =
+        authority.map(|(folder, authority)| certificate::to_be_founded(folder, authority)).transpose()?;
+    let change = write_down(&journal, work.facts, work.plan, founded, &work.place.data, now)?;
+    *begun.borrow_mut() = Some((journal.clone(), change.clone()));
+    if let (Some(founded), Some((_, authority))) = (&change.founded, authority) {
+        certificate::found(founded, authority)?;
+    }
     let proof = apply(work, &change).await?;
     let until =
         how.confirm_within.map(|seconds| OffsetDateTime::now_utc().unix_timestamp() + i64::from(seconds));
@@ -197,6 +240,8 @@ async fn change(
         None => journal.set(&change, &Phase::Committed)?,
     }
     *begun.borrow_mut() = None;
+    faults::step("the change stands");
+    only_one_previous_key(work.place, &journal, &change).await;
     Ok((proof, change.id, until))
 }
 
@@ -283,14 +328,26 @@ fn safe(done: &Done, wish: &Wish, who: &Login) -> Result<()> {
     Ok(())
 }
 
-/// A new CA is on disk before anything that it signed.
-fn found_authority(wish: &Wish, chosen: &Chosen) -> Result<()> {
+/// The CA that has to be on disk before anything that it signed, and where.
+fn to_found<'c>(wish: &'c Wish, chosen: &'c Chosen) -> Option<(&'c Path, &'c CertificateAuthority)> {
     match (&wish.source, chosen) {
-        (Source::NewAuthority(folder), Chosen::New(new)) => match &new.to_found {
-            Some(authority) => certificate::found(Path::new(folder), authority),
-            None => Ok(()),
-        },
-        _ => Ok(()),
+        (Source::NewAuthority(folder), Chosen::New(new)) => {
+            new.to_found.as_ref().map(|authority| (Path::new(folder), authority))
+        }
+        _ => None,
+    }
+}
+
+/// Keys that earlier changes kept for their undoing go when a later one stands and keeps its own. What cannot
+/// be removed now is by the next change.
+async fn only_one_previous_key(place: &mut Place, journal: &Journal, change: &Change) {
+    if change.previous_keys().next().is_none() {
+        return;
+    }
+    for (other, _) in journal.changes().unwrap_or_default() {
+        for key in other.previous_keys().filter(|key| !change.previous_keys().any(|ours| ours == *key)) {
+            let _ = place.clear_away(key).await;
+        }
     }
 }
 

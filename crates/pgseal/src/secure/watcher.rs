@@ -65,7 +65,7 @@ async fn take_back(word: &str, change: &Change) -> Result<()> {
     let Some(journal) = journal else { return Ok(()) };
     // It may have been confirmed while the lock was waited for.
     if awaiting(&journal, &change.id)?.is_some() {
-        restore(&mut place, &journal, change, &Phase::RolledBack).await?;
+        restore(&mut place, &journal, change, change.files.len(), &Phase::RolledBack).await?;
     }
     Ok(())
 }

@@ -1,0 +1,28 @@
+//! pgseal as the tests run it where it is to be killed or to meet a disk that refuses: the same program
+//! with `faults/armed.rs` in the place of `faults/quiet.rs`.
+
+mod cli;
+mod delegate;
+mod failure;
+#[path = "faults/armed.rs"]
+mod faults;
+mod folder;
+mod hba;
+mod interrupt;
+mod journal;
+mod place;
+mod policy;
+mod privilege;
+mod report;
+mod secure;
+mod server;
+mod sessions;
+mod sql;
+mod start;
+mod target;
+mod up;
+mod verify;
+
+fn main() -> std::process::ExitCode {
+    start::main()
+}
