@@ -5,6 +5,7 @@ mod delegate;
 mod failure;
 #[path = "faults/quiet.rs"]
 mod faults;
+mod findings;
 mod folder;
 mod hba;
 mod interrupt;

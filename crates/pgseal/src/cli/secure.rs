@@ -12,11 +12,12 @@ use super::Outcome;
 use super::options::Format;
 use super::{ask, secure_report as report};
 use crate::failure::{Ending, Failure, Result};
+use crate::findings::Severity;
 use crate::hba::enforcement::Exception;
 use crate::policy::{self, Policy};
 use crate::report::screen::Screen;
 use crate::report::stderr::say;
-use crate::secure::run::{How, State, secure};
+use crate::secure::run::{Done, How, State, secure};
 use crate::secure::saved::Saved;
 use crate::secure::wish::{Source, Wish};
 use crate::target::Asked;
@@ -123,6 +124,9 @@ pub(crate) struct Options {
     /// The same; status 1 when there is something to do
     #[arg(long)]
     check: bool,
+    /// With --check: status 1 only for findings at least this bad
+    #[arg(long, value_name = "SEVERITY", value_enum, requires = "check")]
+    fail_on: Option<Severity>,
     /// Save the plan, with what it rests on
     #[arg(long, value_name = "FILE", conflicts_with = "plan")]
     out: Option<PathBuf>,
@@ -175,13 +179,24 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
     if let Some(path) = &options.out {
         Saved::of(&options.target, words(&options), &done.facts, &done.plan).write(path)?;
     }
-    let to_do = done.state == State::Planned && !done.plan.is_empty();
-    let ending = if (options.check && to_do) || !done.proved { Ending::NotProved } else { Ending::Well };
+    let ending = if (options.check && to_do(&done, options.fail_on)) || !done.proved {
+        Ending::NotProved
+    } else {
+        Ending::Well
+    };
     let text = match options.format {
         Format::Human => report::human(&done, screen),
         Format::Json => report::json_text(&done)?,
     };
     Ok(Outcome { text, ending })
+}
+
+/// Whether `--check` has found something to do.
+fn to_do(done: &Done, fail_on: Option<Severity>) -> bool {
+    match fail_on {
+        Some(least) => done.findings.iter().any(|finding| finding.severity >= least),
+        None => done.state == State::Planned && !done.plan.is_empty(),
+    }
 }
 
 /// The options that a saved plan was made with, and what is asked beside them now.

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::failure::Result;
+use crate::findings::Finding;
 use crate::report::escape::{for_terminal, lines_for_terminal};
 use crate::report::json::{self, SCHEMA_VERSION};
 use crate::report::proof::{self, ClaimRow, LeftOutRow};
@@ -24,6 +25,7 @@ struct Row<'a> {
     confirm_until: Option<i64>,
     change: Option<&'a str>,
     recovered: Option<&'a str>,
+    findings: &'a [Finding],
     steps: Vec<StepRow<'a>>,
     locked_out: Vec<LockedOutRow<'a>>,
     surviving_plaintext_sessions: usize,
@@ -72,6 +74,7 @@ pub(super) fn json_text(done: &Done) -> Result<String> {
         confirm_until: if let State::AwaitingConfirmation(until) = done.state { Some(until) } else { None },
         change: done.change.as_deref(),
         recovered: done.recovered.as_deref(),
+        findings: &done.findings,
         steps: steps(&done.plan),
         locked_out: done.locked_out.iter().map(locked_out_row).collect(),
         surviving_plaintext_sessions: done.surviving,
@@ -194,6 +197,11 @@ pub(super) fn human(done: &Done, screen: Screen) -> String {
             "taken back first",
             &format!("change {id}, which nobody had finished"),
         ));
+    }
+    if done.state == State::Planned && !done.findings.is_empty() {
+        lines.push("Found".to_owned());
+        lines.extend(done.findings.iter().flat_map(|finding| finding.lines(screen)));
+        lines.push(String::new());
     }
     lines.push(plan_text(&done.word, &done.facts, &done.plan, &done.locked_out, screen));
     if done.state == State::Planned {

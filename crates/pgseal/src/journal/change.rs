@@ -54,6 +54,9 @@ pub(crate) struct Change {
     /// A CA that was made for it.
     #[serde(default)]
     pub(crate) founded: Option<Founded>,
+    /// The file that the certificate was taken from, where it came from elsewhere.
+    #[serde(default)]
+    pub(crate) source: Option<PathBuf>,
     /// What the wire showed before.
     pub(crate) view: View,
 }

@@ -85,6 +85,13 @@ impl Journal {
         Ok(self.changes()?.into_iter().rev().find(|(_, phase)| phase.is_unfinished()))
     }
 
+    /// The file that the last certificate from elsewhere was taken from, of the changes that stand.
+    pub(crate) fn source(&self) -> Result<Option<PathBuf>> {
+        let mut changes = self.changes()?;
+        changes.retain(|(_, phase)| *phase == Phase::Committed);
+        Ok(changes.into_iter().rev().find_map(|(change, _)| change.source))
+    }
+
     /// The last change that stands.
     pub(crate) fn last_committed(&self) -> Result<Option<Change>> {
         let mut changes = self.changes()?;
@@ -232,6 +239,7 @@ mod tests {
             title: "a change".to_owned(),
             files: Vec::new(),
             folders: Vec::new(),
+            source: None,
             founded: None,
             view: super::super::View::default(),
         }

@@ -317,6 +317,12 @@ fn read(path: &Path) -> Result<zeroize::Zeroizing<Vec<u8>>> {
     files::read_plain(&absolute, LIMIT).map_err(|error| Failure::io("read", path, &error))
 }
 
+/// The remembered source of the present certificate, where it has been renewed since.
+pub(crate) fn renewed(source: &Path, present: &Certificate) -> bool {
+    let leaf = read(source).ok().and_then(|bytes| read_bundle(&bytes).ok()?.certificates.into_iter().next());
+    leaf.is_some_and(|leaf| leaf != *present && leaf.not_before() > present.not_before())
+}
+
 fn unreadable(path: &Path, error: &pgseal_pki::BundleError) -> Failure {
     Failure::usage(format!("{} cannot be read as PEM: {error}", path.display()))
 }

@@ -51,6 +51,10 @@ pub(crate) struct Facts {
     pub(crate) roles: Option<Roles>,
     /// Roles that may log in and have no SCRAM verifier.
     pub(crate) without_scram: Vec<String>,
+    /// Those of them that have another kind of password.
+    pub(crate) md5_roles: Vec<String>,
+    /// The file that the present certificate was taken from, where it holds another one by now.
+    pub(crate) newer_source: Option<PathBuf>,
     pub(crate) view: View,
 }
 

@@ -6,6 +6,7 @@ mod authentication;
 pub(crate) mod certificate;
 pub(crate) mod examine;
 pub(crate) mod facts;
+mod judge;
 pub(crate) mod lockout;
 mod observe;
 pub(crate) mod plan;

@@ -90,7 +90,9 @@ pub(crate) async fn observe(
             .await
             .map_err(|why| Failure::new(format!("could not list sessions: {why}")))?,
         roles: roles(session).await.ok(),
-        without_scram: without_scram(session).await?,
+        without_scram: without_scram(session, false).await?,
+        md5_roles: without_scram(session, true).await?,
+        newer_source: None,
         view,
     })
 }
@@ -133,10 +135,12 @@ async fn must_be_superuser(session: &Session, who: &Login) -> Result<()> {
     .hint("-U, PGUSER and PGPASSWORD of a superuser"))
 }
 
-async fn without_scram(session: &Session) -> Result<Vec<String>> {
+/// Roles that may log in without a SCRAM verifier; of all, or of those that have a password.
+async fn without_scram(session: &Session, with_password: bool) -> Result<Vec<String>> {
     const WITHOUT: &str = "SELECT rolname::text FROM pg_authid WHERE rolcanlogin AND \
-         (rolpassword IS NULL OR rolpassword NOT LIKE 'SCRAM-SHA-256$%') ORDER BY rolname LIMIT 100000";
-    let rows = rows_of(session, WITHOUT, &[])
+         CASE WHEN rolpassword IS NULL THEN NOT $1 ELSE rolpassword NOT LIKE 'SCRAM-SHA-256$%' END \
+         ORDER BY rolname LIMIT 100000";
+    let rows = rows_of(session, WITHOUT, &[&with_password])
         .await
         .map_err(|why| Failure::new(format!("could not read pg_authid: {why}")))?;
     Ok(rows.iter().filter_map(|row| row.try_get(0).ok()).collect())

@@ -13,7 +13,7 @@ use super::certificate::{Chosen, New};
 use super::facts::{Facts, ServerFile};
 use super::observe::{AUTHORITY, CERTIFICATE, PEM};
 use super::settings::{self, Wished};
-use super::wish::Wish;
+use super::wish::{Source, Wish};
 use crate::failure::{Failure, Result};
 use crate::hba::{diff, enforcement};
 use crate::privilege::files::Status;
@@ -29,6 +29,8 @@ pub(crate) struct Plan {
     pub(crate) authority: Option<Certificate>,
     pub(crate) wished: Vec<Wished>,
     pub(crate) stages: Vec<Stage>,
+    /// The file that the certificate is taken from, where it comes from elsewhere.
+    pub(crate) source: Option<PathBuf>,
     /// Whether plaintext is to be refused afterwards.
     pub(crate) enforce: bool,
     /// Whether the certificate's issuer changes under clients that may verify it.
@@ -121,6 +123,10 @@ pub(crate) fn plan(facts: &Facts, wish: &Wish, chosen: &Chosen, word: &str, id: 
         names,
         authority,
         wished,
+        source: match (&wish.source, chosen) {
+            (Source::Given { certificate, .. }, Chosen::New(_)) => std::path::absolute(certificate).ok(),
+            _ => None,
+        },
         enforce: wish.enforce,
         new_issuer: new_issuer(facts, chosen),
         stages: vec![

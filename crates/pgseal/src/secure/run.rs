@@ -1,7 +1,7 @@
 //! From a TARGET to a proved change, and back again when it cannot be proved.
 
 use std::cell::{Cell, RefCell};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use pgseal_pki::CertificateAuthority;
 use pgseal_wire::Session;
@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 use super::apply::{Work, apply, look_again, write_down};
 use super::certificate::{self, Chosen, choose};
 use super::facts::Facts;
+use super::judge::judge;
 use super::lockout::{LockedOut, locked_out};
 use super::observe::observe;
 use super::plan::{Plan, StageKind, plan};
@@ -20,6 +21,7 @@ use super::wish::{Source, Wish};
 use super::{recover, sessions_end};
 use crate::failure::{Ending, Failure, Result};
 use crate::faults;
+use crate::findings::Finding;
 use crate::folder::lock::Lock;
 use crate::interrupt::{Shield, interruptible};
 use crate::journal::{Change, Journal, Phase, fresh_id};
@@ -44,6 +46,7 @@ pub(crate) struct Done {
     pub(crate) word: String,
     pub(crate) facts: Facts,
     pub(crate) plan: Plan,
+    pub(crate) findings: Vec<Finding>,
     pub(crate) locked_out: Vec<LockedOut>,
     pub(crate) state: State,
     pub(crate) change: Option<String>,
@@ -148,7 +151,8 @@ async fn carry_out(
     let server = place.running().await?;
     let who = &login(&place, &server, asked)?;
     let held = place.session(&server, who).await?;
-    let facts = observe(&mut place, &server, &held, who).await?;
+    let mut facts = observe(&mut place, &server, &held, who).await?;
+    facts.newer_source = newer_source(&place, &facts)?;
     fit_to_be_changed(&facts, word)?;
     let now = OffsetDateTime::now_utc();
     let chosen = choose(&facts, wish, now)?;
@@ -157,9 +161,11 @@ async fn carry_out(
     if let Some(saved) = &how.saved {
         saved.must_still_hold(&facts, &plan)?;
     }
+    let findings = judge(&facts, wish, word, now)?;
     let locked_out = locked_out(&facts, &plan, &wish.policy);
     let mut done = Done {
         word: word.to_owned(),
+        findings,
         locked_out,
         state: State::Planned,
         change: None,
@@ -211,6 +217,14 @@ async fn carry_out(
     })?;
     held.close().await;
     Ok(done)
+}
+
+/// The file that the present certificate came from, where an outside renewal has not reached the server.
+fn newer_source(place: &Place, facts: &Facts) -> Result<Option<PathBuf>> {
+    let journal = Journal::find(facts.identifier, &place.key())?;
+    let source = journal.map(|journal| journal.source()).transpose()?.flatten();
+    let Ok(present) = &facts.certificate else { return Ok(None) };
+    Ok(source.filter(|source| certificate::renewed(source, &present.leaf)))
 }
 
 /// Writes down, applies, proves, commits.

@@ -1,0 +1,106 @@
+//! Findings: facts held against a policy. Each has a stable name, a severity, what was seen, why it
+//! matters and what mends it; all but what was seen is data that people may want to correct.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+use crate::report::escape::for_terminal;
+use crate::report::screen::{Mark, Screen};
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Severity {
+    Info,
+    Low,
+    Medium,
+    High,
+}
+
+impl Severity {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+        }
+    }
+}
+
+/// One entry of the catalogue.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    severity: Severity,
+    why: String,
+    mend: String,
+}
+
+/// Something found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Finding {
+    pub(crate) name: &'static str,
+    pub(crate) severity: Severity,
+    /// What was seen.
+    pub(crate) evidence: String,
+    pub(crate) why: &'static str,
+    /// The command that mends it.
+    pub(crate) mend: String,
+}
+
+fn catalogue() -> &'static BTreeMap<String, Entry> {
+    static CATALOGUE: OnceLock<BTreeMap<String, Entry>> = OnceLock::new();
+    // A test reads it; a broken one would leave every finding without words, and not without itself.
+    CATALOGUE.get_or_init(|| toml::from_str(include_str!("catalogue.toml")).unwrap_or_default())
+}
+
+impl Finding {
+    /// One by its name in the catalogue.
+    pub(crate) fn new(name: &'static str, evidence: impl Into<String>, target: &str) -> Self {
+        let entry = catalogue().get(name);
+        Self {
+            name,
+            severity: entry.map_or(Severity::High, |entry| entry.severity),
+            evidence: evidence.into(),
+            why: entry.map_or("", |entry| entry.why.as_str()),
+            mend: entry.map_or_else(String::new, |entry| entry.mend.replace("{target}", target)),
+        }
+    }
+
+    /// For people: what, what was seen, and why it matters.
+    pub(crate) fn lines(&self, screen: Screen) -> [String; 2] {
+        let mark = if self.severity == Severity::High { Mark::HoldsNot } else { Mark::Mind };
+        [
+            screen.line(
+                mark,
+                self.name,
+                &for_terminal(&format!("{} ({})", self.evidence, self.severity.word())),
+            ),
+            for_terminal(&format!("      {}; {}", self.why, self.mend)),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_catalogue_can_be_read_and_every_entry_says_why_and_what_mends_it() {
+        let all: BTreeMap<String, Entry> = toml::from_str(include_str!("catalogue.toml")).unwrap();
+        assert!(all.len() > 10);
+        for (name, entry) in all {
+            assert!(!entry.why.is_empty() && !entry.mend.is_empty(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_finding_names_the_target_in_the_command_that_mends_it() {
+        let found = Finding::new("tls-off", "N to SSLRequest", "15/main");
+        assert_eq!((found.severity, found.mend.as_str()), (Severity::High, "pgseal secure 15/main"));
+    }
+}
