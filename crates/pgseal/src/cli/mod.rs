@@ -6,6 +6,7 @@ mod down;
 mod hba;
 mod options;
 mod secure;
+mod secure_remote;
 mod secure_report;
 mod sessions;
 mod status;

@@ -10,7 +10,7 @@ use time::macros::format_description;
 
 use super::Outcome;
 use super::options::Format;
-use super::{ask, secure_report as report};
+use super::{ask, secure_remote, secure_report as report};
 use crate::failure::{Ending, Failure, Result};
 use crate::findings::Severity;
 use crate::hba::enforcement::Exception;
@@ -20,7 +20,7 @@ use crate::report::stderr::say;
 use crate::secure::run::{Done, How, State, secure};
 use crate::secure::saved::Saved;
 use crate::secure::wish::{Source, Wish};
-use crate::target::Asked;
+use crate::target::{Asked, Target};
 
 /// What a plan says already.
 const WORDS_OF_A_PLAN: [&str; 16] = [
@@ -65,7 +65,7 @@ is something to do), 3 could not be carried out, 4 rolled back.")]
 // Each is a word of its own on the command line.
 #[allow(clippy::struct_excessive_bools)]
 pub(crate) struct Options {
-    /// A data directory (dir:PATH), a cluster such as 15/main, or a folder made by `pgseal up`
+    /// A data directory (dir:PATH), a cluster such as 15/main, container:NAME, a folder made by `pgseal up`, or a connection string
     target: String,
     /// A name or address that clients use, for the certificate (repeatable)
     #[arg(long, value_name = "HOST|IP")]
@@ -174,6 +174,9 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
         say(&report::plan_text(&options.target, facts, plan, locked_out, screen));
         ask::yes_or_stop("Carry this out?")
     };
+    if let Target::Connection(text) = Target::parse(&options.target)? {
+        return remote(&options, &text, &wish).await;
+    }
     let asked = Asked { username: options.username.clone(), dbname: options.dbname.clone() };
     let done = secure(&options.target, &wish, &asked, &how, &consent).await?;
     if let Some(path) = &options.out {
@@ -189,6 +192,50 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
         Format::Json => report::json_text(&done)?,
     };
     Ok(Outcome { text, ending })
+}
+
+/// What SQL alone can do, for a connection string.
+async fn remote(options: &Options, text: &str, wish: &Wish) -> Result<Outcome> {
+    let files = [
+        ("--ca, --new-ca, --cert", wish.source != Source::Present),
+        ("--auth", wish.scram),
+        ("--except", !wish.exceptions.is_empty()),
+        ("--confirm-within", options.confirm_within.is_some()),
+        ("--out, --plan", options.out.is_some() || options.plan.is_some()),
+    ];
+    if let Some((option, _)) = files.into_iter().find(|(_, asked)| *asked) {
+        return Err(Failure::usage(format!(
+            "{option}: that needs the server's files, and a connection string reaches none"
+        ))
+        .hint(
+            "the data directory, a cluster such as 15/main, or container:NAME, on the server's own machine",
+        ));
+    }
+    let asked = secure_remote::Asked {
+        text,
+        policy: &wish.policy,
+        enforce: wish.enforce,
+        even_if_locked_out: wish.even_if_locked_out,
+        only_plan: options.dry_run || options.check,
+        check: options.check,
+        format: options.format,
+    };
+    let consent = |plan: &str| {
+        if options.yes {
+            return Ok(());
+        }
+        if !std::io::stdin().is_terminal() {
+            return Err(nobody_to_ask());
+        }
+        say(plan);
+        ask::yes_or_stop("Carry this out?")
+    };
+    secure_remote::secure(&asked, &consent).await
+}
+
+fn nobody_to_ask() -> Failure {
+    Failure::usage("there is nobody to ask whether the plan is right; nothing was changed")
+        .hint("--dry-run to see it, --yes to carry it out")
 }
 
 /// Whether `--check` has found something to do.

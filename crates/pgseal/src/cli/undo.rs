@@ -13,6 +13,7 @@ use crate::report::json::{self, SCHEMA_VERSION};
 use crate::report::screen::{Mark, Screen};
 use crate::secure::restore::{Seen, restore};
 use crate::secure::run::with_journal;
+use crate::target::Target;
 
 #[derive(Debug, Args)]
 #[command(
@@ -86,26 +87,32 @@ struct FileRow<'a> {
 }
 
 pub(crate) async fn undo(options: Undo) -> Result<Outcome> {
+    if let Target::Connection(text) = Target::parse(&options.target)? {
+        let id = super::secure_remote::undo(&text).await?;
+        return said(&options, &id, None);
+    }
     let shield = Shield::default();
     let undone = take_back(&options, &shield);
     let (change, seen) = interruptible(&shield, undone).await?;
-    let words = match seen {
-        Seen::OnTheWire => "the wire shows what it showed before",
-        Seen::NoServer => "no server runs to look at; the next start reads the files as they were",
+    said(&options, &change.id, Some(seen))
+}
+
+fn said(options: &Undo, id: &str, seen: Option<Seen>) -> Result<Outcome> {
+    let (words, name) = match seen {
+        Some(Seen::OnTheWire) => ("the wire shows what it showed before", Some("on-the-wire")),
+        Some(Seen::NoServer) => {
+            ("no server runs to look at; the next start reads the files as they were", Some("no-server"))
+        }
+        None => ("the settings are what they were before", None),
     };
     let text = match options.format {
-        Format::Human => {
-            Screen::of_stdout().line(Mark::Holds, "undone", &format!("change {}: {words}", change.id))
-        }
+        Format::Human => Screen::of_stdout().line(Mark::Holds, "undone", &format!("change {id}: {words}")),
         Format::Json => json::text(&Row {
             schema_version: SCHEMA_VERSION,
             target: &options.target,
-            change: &change.id,
+            change: id,
             state: "undone",
-            seen: Some(match seen {
-                Seen::OnTheWire => "on-the-wire",
-                Seen::NoServer => "no-server",
-            }),
+            seen: name,
         })?,
     };
     Ok(Outcome::well(text))

@@ -54,6 +54,9 @@ pub(crate) struct Change {
     /// A CA that was made for it.
     #[serde(default)]
     pub(crate) founded: Option<Founded>,
+    /// Settings by ALTER SYSTEM, for a server that is reached by SQL alone.
+    #[serde(default)]
+    pub(crate) settings: Vec<SettingChange>,
     /// The file that the certificate was taken from, where it came from elsewhere.
     #[serde(default)]
     pub(crate) source: Option<PathBuf>,
@@ -92,6 +95,14 @@ pub(crate) struct FileChange {
     pub(crate) mode: u32,
     /// A unified diff for people, secrets masked; empty for keys.
     pub(crate) diff: String,
+}
+
+/// One setting of postgresql.auto.conf, and what ALTER SYSTEM had made of it before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SettingChange {
+    pub(crate) name: String,
+    pub(crate) after: String,
+    pub(crate) before: Option<String>,
 }
 
 /// A file as it was.

@@ -5,5 +5,7 @@
 mod change;
 mod store;
 
-pub(crate) use change::{Before, Change, FileChange, Founded, Image, Phase, View, digest, fresh_id, moment};
+pub(crate) use change::{
+    Before, Change, FileChange, Founded, Image, Phase, SettingChange, View, digest, fresh_id, moment,
+};
 pub(crate) use store::Journal;

@@ -239,6 +239,7 @@ mod tests {
             title: "a change".to_owned(),
             files: Vec::new(),
             folders: Vec::new(),
+            settings: Vec::new(),
             source: None,
             founded: None,
             view: super::super::View::default(),

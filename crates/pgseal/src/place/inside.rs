@@ -34,13 +34,7 @@ impl Place {
             Some((address, port)) => over_tcp(address, port).await?,
             None => self.over_socket(server).await?,
         };
-        let credentials = Credentials {
-            password: who.password.as_ref().map(|word| zeroize::Zeroizing::new(word.reveal().to_owned())),
-            application_name: Some(APPLICATION.to_owned()),
-            channel_binding: ChannelBinding::Prefer,
-            ..Credentials::new(who.username.clone(), who.dbname.clone())
-        };
-        channel.login(&credentials).await.map_err(|error| self.refused(&way, who, &error.to_string()))
+        channel.login(&credentials(who)).await.map_err(|error| self.refused(&way, who, &error.to_string()))
     }
 
     async fn over_socket(&mut self, server: &RunningServer) -> Result<(Channel, String)> {
@@ -93,6 +87,24 @@ impl Place {
         };
         failure.hint("PGUSER and PGPASSWORD (or a password file) of a superuser")
     }
+}
+
+fn credentials(who: &Login) -> Credentials {
+    Credentials {
+        password: who.password.as_ref().map(|word| zeroize::Zeroizing::new(word.reveal().to_owned())),
+        application_name: Some(APPLICATION.to_owned()),
+        channel_binding: ChannelBinding::Prefer,
+        ..Credentials::new(who.username.clone(), who.dbname.clone())
+    }
+}
+
+/// A session with a server that is reached by SQL alone.
+pub(crate) async fn careful_session(address: IpAddr, port: u16, who: &Login) -> Result<Session> {
+    let (channel, way) = over_tcp(address, port).await?;
+    channel.login(&credentials(who)).await.map_err(|error| {
+        Failure::new(format!("could not log in as {} over {way}: {error}", who.username))
+            .hint("user and password in the connection string's own way: PGPASSWORD, a password file")
+    })
 }
 
 /// With TLS where it is offered. The certificate may be anybody's yet; the password is sent by SCRAM only,

@@ -20,7 +20,7 @@ use crate::journal::Journal;
 use crate::server::process::{Found, RunningServer, StopOutcome};
 
 use hands::Hands;
-pub(crate) use inside::Login;
+pub(crate) use inside::{Login, careful_session};
 
 /// The longest that a delegate of an ended command is waited for, in seconds: a disk may be slow to let it go.
 const ALONE_WITHIN: u64 = 30;

@@ -85,6 +85,7 @@ pub(crate) fn write_down(
             Vec::new()
         },
         founded,
+        settings: Vec::new(),
         source: plan.source.clone(),
         view: facts.view.clone(),
     };
