@@ -1,6 +1,5 @@
 //! The command line: one file a verb. Reads words, calls rooms, prints results.
 
-mod ask;
 mod cert;
 mod down;
 mod hba;

@@ -10,7 +10,7 @@ use time::macros::format_description;
 
 use super::Outcome;
 use super::options::Format;
-use super::{ask, secure_remote, secure_report as report};
+use super::{secure_remote, secure_report as report};
 use crate::failure::{Ending, Failure, Result};
 use crate::findings::Severity;
 use crate::hba::enforcement::Exception;
@@ -163,7 +163,7 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
     let screen = Screen::of_stdout();
     let consent = |facts: &_, plan: &_, locked_out: &[_]| {
         if options.yes {
-            return Ok(());
+            return Ok(false);
         }
         if !std::io::stdin().is_terminal() {
             return Err(Failure::usage(
@@ -172,7 +172,7 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
             .hint("--dry-run to see it, --yes to carry it out"));
         }
         say(&report::plan_text(&options.target, facts, plan, locked_out, screen));
-        ask::yes_or_stop("Carry this out?")
+        Ok(true)
     };
     if let Target::Connection(text) = Target::parse(&options.target)? {
         return remote(&options, &text, &wish).await;
@@ -222,13 +222,13 @@ async fn remote(options: &Options, text: &str, wish: &Wish) -> Result<Outcome> {
     };
     let consent = |plan: &str| {
         if options.yes {
-            return Ok(());
+            return Ok(false);
         }
         if !std::io::stdin().is_terminal() {
             return Err(nobody_to_ask());
         }
         say(plan);
-        ask::yes_or_stop("Carry this out?")
+        Ok(true)
     };
     secure_remote::secure(&asked, &consent).await
 }

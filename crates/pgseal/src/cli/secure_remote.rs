@@ -6,6 +6,7 @@ use super::Outcome;
 use super::options::Format;
 use crate::failure::{Ending, Failure, Result};
 use crate::policy::Policy;
+use crate::report::ask::yes_or_stop;
 use crate::report::escape::for_terminal;
 use crate::report::json::{self, SCHEMA_VERSION};
 use crate::report::screen::{Mark, Screen};
@@ -46,7 +47,7 @@ pub(super) struct Asked<'a> {
     pub(super) format: Format,
 }
 
-pub(super) async fn secure(asked: &Asked<'_>, consent: &dyn Fn(&str) -> Result<()>) -> Result<Outcome> {
+pub(super) async fn secure(asked: &Asked<'_>, consent: &dyn Fn(&str) -> Result<bool>) -> Result<Outcome> {
     let remote = Remote::open(asked.text, connection_subject(asked.text, None).await?).await?;
     let recovered = remote.recover().await?;
     let plan = remote.plan(asked.policy, asked.enforce).await?;
@@ -54,7 +55,9 @@ pub(super) async fn secure(asked: &Asked<'_>, consent: &dyn Fn(&str) -> Result<(
         if plan.settings.is_empty() { ("as-wished", None) } else { ("planned", None) };
     if !asked.only_plan && !plan.settings.is_empty() {
         nobody_left_behind(&remote, asked).await?;
-        consent(&plan_text(&remote, &plan, Screen::of_stdout()))?;
+        if consent(&plan_text(&remote, &plan, Screen::of_stdout()))? {
+            yes_or_stop("Carry this out?").await?;
+        }
         change = Some(remote.apply(&plan).await?);
         state = "changed";
     }

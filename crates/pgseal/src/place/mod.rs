@@ -17,6 +17,7 @@ use crate::failure::{Failure, Result};
 use crate::faults;
 use crate::folder::lock::Lock;
 use crate::journal::Journal;
+use crate::privilege::files::{Kind, Status};
 use crate::server::process::{Found, RunningServer, StopOutcome};
 
 use hands::Hands;
@@ -142,20 +143,34 @@ impl Place {
                 (parent, format!("{name}-tls"))
             }
         };
-        let may = Request::MayWrite { path: base.clone() };
         let folder = base.join(name);
         if let Hands::Within(container) = &self.hands
             && !container.outlives(&folder)
         {
             return Ok(self.data.join("tls"));
         }
-        let is_there = self.hands.look(&folder).await?.is_some();
-        if is_there || matches!(self.hands.ask(&may, &[]).await?.0, Reply::Done) {
+        if self.is_safe(&base, &folder).await? {
             Ok(folder)
         } else {
-            // In a container the data directory may be all that lasts.
+            // Where others could put or swap one, the data directory is the one place that is the server's alone.
             Ok(self.data.join("tls"))
         }
+    }
+
+    /// Whether a folder is the server's own, or can be made where nobody else could swap it.
+    async fn is_safe(&mut self, base: &Path, folder: &Path) -> Result<bool> {
+        let uid = self.hands.user().uid;
+        let owned = |found: &Status| found.uid == uid || found.uid == 0;
+        let closed = |found: &Status| found.mode & 0o022 == 0;
+        let Some((_, above)) = self.hands.look(base).await? else { return Ok(false) };
+        if !owned(&above) || !(closed(&above) || above.mode & 0o1000 != 0) {
+            return Ok(false);
+        }
+        if let Some((real, found)) = self.hands.look(folder).await? {
+            return Ok(real == folder && found.kind == Kind::Directory && found.uid == uid && closed(&found));
+        }
+        let may = Request::MayWrite { path: base.to_owned() };
+        Ok(matches!(self.hands.ask(&may, &[]).await?.0, Reply::Done))
     }
 
     /// Where it is reached from here, for one that lives in a network of its own.

@@ -1,5 +1,6 @@
 //! How results are shown: for people on a screen, for programs as JSON.
 
+pub(crate) mod ask;
 pub(crate) mod certificate;
 pub(crate) mod escape;
 pub(crate) mod json;

@@ -26,6 +26,7 @@ use crate::folder::lock::Lock;
 use crate::interrupt::{Shield, interruptible};
 use crate::journal::{Change, Journal, Phase, fresh_id};
 use crate::place::{Login, Place};
+use crate::report::ask::yes_or_stop;
 use crate::target::{Asked, Target, login};
 use crate::verify::claim::{ClaimName, Proof};
 
@@ -73,8 +74,8 @@ pub(crate) enum State {
     AwaitingConfirmation(i64),
 }
 
-/// Asks the person, with everything that is known; `Err` ends it.
-pub(crate) type Consent<'c> = &'c dyn Fn(&Facts, &Plan, &[LockedOut]) -> Result<()>;
+/// Shows the person everything that is known; whether they are to be asked. `Err` ends it.
+pub(crate) type Consent<'c> = &'c dyn Fn(&Facts, &Plan, &[LockedOut]) -> Result<bool>;
 
 pub(crate) async fn secure(
     word: &str,
@@ -186,7 +187,9 @@ async fn carry_out(
         done.state = State::AsWished;
     } else {
         safe(&done, wish, who)?;
-        consent(&done.facts, &done.plan, &done.locked_out)?;
+        if consent(&done.facts, &done.plan, &done.locked_out)? {
+            yes_or_stop("Carry this out?").await?;
+        }
     }
     let mut work = Work {
         place: &mut place,

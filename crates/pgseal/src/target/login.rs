@@ -11,8 +11,8 @@ use crate::folder::client_files;
 use crate::folder::layout::Folder;
 use crate::folder::settings::Settings;
 use crate::place::{Layout, Login, Place};
-use crate::privilege::files;
 use crate::privilege::secret::Secret;
+use crate::privilege::{files, trusted};
 use crate::server::process::RunningServer;
 
 /// The database that every cluster has from initdb.
@@ -65,6 +65,7 @@ fn of_folder(place: &Place, asked: &Asked) -> Result<Option<Login>> {
     }
     let root = place.data.parent().ok_or_else(|| Failure::new("a data directory without a folder"))?;
     let folder = Folder::at(root.to_owned());
+    trusted::folder_for_root(folder.root())?;
     let settings = Settings::read(&folder)?;
     let text = files::read(&folder.passfile(), LIMIT).ok();
     let password = text.and_then(|text| client_files::password_in(&text, &settings));
