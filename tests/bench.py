@@ -6,6 +6,7 @@ The rounds of what is compared are interleaved, so that a busy moment of the mac
 import os
 import pathlib
 import pwd
+import signal
 import socket
 import statistics
 import subprocess
@@ -37,8 +38,8 @@ class Account:
         os.chown(path, self.entry.pw_uid, self.entry.pw_gid)
 
 
-def run(*command, **options):
-    env = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LANG": "C.UTF-8"}
+def run(*command, more=None, **options):
+    env = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LANG": "C.UTF-8", **(more or {})}
     log = subprocess.PIPE
     done = subprocess.run([str(word) for word in command], env=env, cwd="/", stdin=subprocess.DEVNULL, stdout=log,
                           stderr=subprocess.STDOUT, timeout=120, check=False, **options)
@@ -84,6 +85,64 @@ def sealed(pgseal, place):
     seconds = timed(lambda: run(pgseal, "up", place, "-p", "0", "-U", "admin", "-d", "mydb", "--bindir", BIN))
     run(pgseal, "down", place, "--remove", "--yes")
     return seconds
+
+
+class Plain:
+    """A server as people have it: ssl off, idle, a superuser with a password."""
+
+    def __init__(self, place, account):
+        place.mkdir()
+        account.own(place)
+        self.data, self.port, self.account = place / "data", free_port(), account
+        pwfile = place / "pwfile"
+        pwfile.write_text(PASSWORD)
+        account.own(pwfile)
+        account.run(BIN / "initdb", "-D", self.data, "-U", "admin", "--pwfile", pwfile, "--auth-local=scram-sha-256",
+                    "--auth-host=scram-sha-256", "--encoding=UTF8")
+        conf = self.data / "postgresql.conf"
+        conf.write_text(conf.read_text() + f"port = {self.port}\nunix_socket_directories = '{place}'\n")
+        account.run(BIN / "pg_ctl", "-w", "-s", "-D", self.data, "-l", place / "log", "start")
+
+    def answer(self):
+        """What the server says to SSLRequest."""
+        with socket.create_connection(("127.0.0.1", self.port), 10) as wire:
+            wire.sendall(bytes([0, 0, 0, 8, 4, 210, 22, 47]))
+            return wire.recv(1)
+
+    def reload_until(self, answer):
+        """SIGHUP, and a look at the wire again and again until it answers so."""
+        os.kill(int((self.data / "postmaster.pid").read_text().split()[0]), signal.SIGHUP)
+        end = time.perf_counter() + 20
+        while self.answer() != answer:
+            if time.perf_counter() > end:
+                sys.exit("bench: a reload did not reach the wire")
+
+    def stop(self):
+        self.account.run(BIN / "pg_ctl", "-w", "-s", "-D", self.data, "-m", "fast", "stop")
+
+
+def secured(pgseal, place, account, rounds):
+    """Seconds from command to proved, for TLS and then for TLS only, and those of a bare reload that turns TLS on."""
+    server = Plain(place / "plain", account)
+    secrets = {"PGSEAL_STATE_DIR": str(place / "state"), "PGPASSWORD": PASSWORD}
+    command = [pgseal, "secure", server.data, "-U", "admin", "--yes"]
+    run(*command, "--new-ca", place / "ca", more=secrets)
+    conf = server.data / "postgresql.conf"
+    sealed_conf = conf.read_text()
+    tls, only, bare = [], [], []
+    for _ in range(rounds):
+        # The same certificate and settings, and nothing looked at but the one byte.
+        conf.write_text(sealed_conf + "ssl = off\n")
+        server.reload_until(b"N")
+        conf.write_text(sealed_conf)
+        bare.append(timed(lambda: server.reload_until(b"S")))
+        run(pgseal, "undo", server.data, "--allow-insecure", more=secrets)
+        tls.append(timed(lambda: run(*command, "--ca", place / "ca", more=secrets)))
+        only.append(timed(lambda: run(*command, "--enforce", more=secrets)))
+        run(pgseal, "undo", server.data, "--allow-insecure", more=secrets)
+        sealed_conf = conf.read_text()
+    server.stop()
+    return tls, only, bare
 
 
 def peak_kb(*command):
@@ -171,6 +230,8 @@ def main():
         up_kb = peak_kb(pgseal, "up", place / "kept", "-p", "0", "--bindir", BIN)
         run(pgseal, "down", place / "kept", "--remove", "--yes")
 
+        tls, only, bare = secured(pgseal, place, account, rounds)
+
     idle, version = [], []
     for _ in range(200):
         idle.append(start_up_ms("/bin/true"))
@@ -183,6 +244,9 @@ def main():
         ("`pgseal up`, proof included", spread(ours, "s", 2), ""),
         ("`initdb --pwfile`, `pg_ctl -w start`, `CREATE DATABASE`", spread(hand, "s", 2), ""),
         ("the one over the other", f"{factor:.2f}", f"at most {UP_FACTOR}"),
+        ("`pgseal secure` of an idle server, from command to proved", spread(tls, "s", 3), ""),
+        ("`pgseal secure --enforce` after it", spread(only, "s", 3), ""),
+        ("a bare reload that turns TLS on, until the wire answers `S`", spread([1000 * each for each in bare], "ms", 1), ""),
         ("`pgseal --version`, over `/bin/true`", f"{over:.2f} ms", f"under {START_MS} ms"),
         ("size of the stripped binary", f"{size_mb:.1f} MB", f"under {SIZE_MB} MB"),
         ("peak memory of `pgseal up`", f"{up_kb / 1000:.1f} MB", ""),
