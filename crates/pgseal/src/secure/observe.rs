@@ -19,6 +19,7 @@ use crate::hba::roles::roles;
 use crate::hba::snapshot::Snapshot;
 use crate::journal::digest;
 use crate::place::{Login, Place};
+use crate::privilege::files::Kind;
 use crate::server::process::RunningServer;
 use crate::sessions::sessions;
 use crate::sql::{rows_of, text_of};
@@ -300,10 +301,22 @@ pub(super) async fn log_lines(place: &mut Place, session: &Session) -> Vec<Strin
         (crate::place::Layout::Folder, None) => {
             place.data.parent().unwrap_or(Path::new("/")).join("log/postgresql.log")
         }
-        (crate::place::Layout::Plain | crate::place::Layout::Container(_), None) => return Vec::new(),
+        (crate::place::Layout::Plain, None) => match standard_error(place).await {
+            Some(path) => path,
+            None => return Vec::new(),
+        },
+        (crate::place::Layout::Container(_), None) => return Vec::new(),
     };
     match place.hands.ask(&Request::ReadEnd { path, limit: 8 << 10 }, &[]).await {
         Ok((Reply::Bytes, bytes)) => crate::server::said::last_lines(&bytes, 6),
         _ => Vec::new(),
     }
+}
+
+/// The file that the postmaster's standard error goes to, if it is one (pg_ctl -l).
+async fn standard_error(place: &mut Place) -> Option<PathBuf> {
+    let server = place.server().await.ok().flatten()?;
+    let (real, found) =
+        place.hands.look(Path::new(&format!("/proc/{}/fd/2", server.pid))).await.ok().flatten()?;
+    (found.kind == Kind::File).then_some(real)
 }

@@ -25,12 +25,22 @@ pub(super) async fn look(place: &mut Place, settings: &BTreeMap<String, Setting>
         Ok(bundle) => match bundle.private_key {
             Some(PrivateKey::Plain(key)) if key.belongs_to(&leaf) => Ok(()),
             Some(PrivateKey::Plain(_)) => Err("its key belongs to another certificate".to_owned()),
-            Some(PrivateKey::Encrypted(_)) => Err("its key is behind a passphrase".to_owned()),
+            // The server opens it itself, also at a reload; the wire tells whether it could.
+            Some(PrivateKey::Encrypted(_)) if opened_by_the_server(settings) => Ok(()),
+            Some(PrivateKey::Encrypted(_)) => {
+                Err("its key is behind a passphrase that no reload can open".to_owned())
+            }
             None => Err(format!("{} holds no key", key_file.display())),
         },
         Err(why) => Err(why),
     };
     Ok(Present { leaf, others: certificates.collect(), key })
+}
+
+/// be-secure-common.c: at a reload the command is run only where it is said to support that.
+fn opened_by_the_server(settings: &BTreeMap<String, Setting>) -> bool {
+    let value = |name: &str| settings.get(name).map_or("", |setting| setting.value.as_str());
+    !value("ssl_passphrase_command").is_empty() && value("ssl_passphrase_command_supports_reload") == "on"
 }
 
 async fn read(place: &mut Place, path: &std::path::Path) -> Result<pgseal_pki::Bundle, String> {

@@ -1,16 +1,21 @@
 //! Is there any other way in? The server's own pg_hba.conf, read over the session, and proved for every
 //! user, database and address: what the attempts on the wire cannot try one by one.
 
-use pgseal_conf::hba::Ruleset;
-use pgseal_conf::hba::proof::{NoPath, Verdict, plaintext_path};
-use pgseal_wire::Session;
+use std::net::IpAddr;
+
+use pgseal_conf::hba::proof::{NoPath, Verdict, Witness, plaintext_path};
+use pgseal_conf::hba::{Purpose, Ruleset};
+use pgseal_wire::message::{Replication, StartupParameters};
+use pgseal_wire::{Encryption, FirstAnswer, Session, open};
 
 use super::claim::{Claim, ClaimName};
 use super::session::NoSession;
+use super::subject::Subject;
 use crate::hba::fetch::over_sql;
 use crate::hba::loaded::Loaded;
+use crate::sql::APPLICATION;
 
-pub(super) async fn claim(session: Result<&Session, &NoSession>) -> Claim {
+pub(super) async fn claim(subject: &Subject, session: Result<&Session, &NoSession>) -> Claim {
     let name = ClaimName::NoPlaintextPath;
     let session = match session {
         Ok(session) => session,
@@ -31,7 +36,37 @@ pub(super) async fn claim(session: Result<&Session, &NoSession>) -> Claim {
         let why = "it was changed since the server's last reload, so older rules decide";
         return Claim::cannot_tell(name, format!("{}: {why}", source.path));
     }
-    judged(name, &ruleset, &plaintext_path(&ruleset.rules, &source.world()))
+    let verdict = plaintext_path(&ruleset.rules, &source.world());
+    let mut claim = judged(name, &ruleset, &verdict);
+    if let Verdict::Path(witness) = &verdict
+        && let Some(met) = tried(subject, witness).await
+    {
+        claim.evidence = format!("{}; tried: {met}", claim.evidence);
+    }
+    claim
+}
+
+/// The witness itself, where this machine can come from its address: up to the first message, which is
+/// never answered.
+async fn tried(subject: &Subject, witness: &Witness) -> Option<String> {
+    let connection = witness.connection()?;
+    let from = connection.address.filter(IpAddr::is_loopback)?;
+    let to = subject.addresses.iter().copied().find(|ip| *ip == from)?;
+    let user = std::str::from_utf8(connection.user.as_bytes()).ok()?.to_owned();
+    let (replication, database) = match &connection.purpose {
+        Purpose::Replication => (Replication::Physical, user.clone()),
+        Purpose::Database(name) => (Replication::No, std::str::from_utf8(name.as_bytes()).ok()?.to_owned()),
+    };
+    let who = StartupParameters {
+        replication,
+        application_name: Some(APPLICATION.to_owned()),
+        ..StartupParameters::new(user, database)
+    };
+    let channel = open(&subject.route(to), Encryption::Plaintext).await.ok()?;
+    match channel.ask(&who).await.ok()? {
+        FirstAnswer::Asked(request) => Some(format!("the server answered with {request}")),
+        FirstAnswer::Refused(error) => Some(error.to_string()),
+    }
 }
 
 fn judged(name: ClaimName, ruleset: &Ruleset, verdict: &Verdict) -> Claim {

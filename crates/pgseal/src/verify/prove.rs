@@ -28,7 +28,7 @@ pub(crate) async fn prove_with(
     let session = session::login(subject, trusted).await;
     // Where somebody is inside already, over the server's own socket, they see more than a login may.
     let looks = inside.map_or_else(|| session.as_ref(), Ok);
-    proof.add(hba::claim(looks).await);
+    proof.add(hba::claim(subject, looks).await);
     session::claims(&session, &mut proof).await;
     proof.add(passwords::claim(looks).await);
     modes::claims(subject, trusted, &session, &mut proof).await;
