@@ -9,7 +9,7 @@ use pgseal_conf::hba::{Channel, Connection, Purpose, Rule, World, decide};
 
 use crate::harness::{
     Dice, Gate, GateScribe, Guest, MAIN, Origins, Tree, addresses_of, can_be_come_from,
-    in_a_network_of_its_own, is_answer_of, record, samples, shapes, versions,
+    in_a_network_of_its_own, is_answer_of, record, samples, samples_each, shapes, versions,
 };
 
 const DECIDED: &str = "a connection is decided as PostgreSQL decides it";
@@ -37,7 +37,7 @@ struct Tried {
 fn from_every_loopback_address_with_and_without_tls() {
     for version in versions() {
         let mut dice = Dice::new(&format!("{DECIDED} from loopback addresses on {version}"));
-        tried(&mut Gate::of(*version), &mut dice, Origins::Loopback, samples(5000)).held(*version);
+        tried(&mut Gate::of(*version), &mut dice, Origins::Loopback, samples_each(5000)).held(*version);
     }
 }
 
@@ -46,7 +46,7 @@ fn from_every_address_there_is_in_a_network_of_its_own() {
     in_a_network_of_its_own(|| {
         for version in versions() {
             let mut dice = Dice::new(&format!("{DECIDED} from anywhere on {version}"));
-            tried(&mut Gate::of(*version), &mut dice, Origins::Everywhere, samples(5000)).held(*version);
+            tried(&mut Gate::of(*version), &mut dice, Origins::Everywhere, samples_each(5000)).held(*version);
         }
     });
 }

@@ -53,6 +53,11 @@ pub(crate) fn samples(full: u32) -> u32 {
     }
 }
 
+/// The part of `full` samples in all that each version gets.
+pub(crate) fn samples_each(full: u32) -> u32 {
+    samples(full).div_ceil(u32::try_from(versions().len()).expect("there are few versions"))
+}
+
 /// `PGSEAL_TEST_SEED`, or a fixed one, so that two plain runs draw the same samples.
 pub(crate) fn seed() -> u64 {
     match env::var("PGSEAL_TEST_SEED") {

@@ -43,7 +43,7 @@ mod tree;
 pub(crate) use account::Account;
 pub(crate) use cluster::Cluster;
 pub(crate) use conf_scribe::{CONF, ConfScribe};
-pub(crate) use depth::{record, samples, versions, versions_in_turn};
+pub(crate) use depth::{record, samples, samples_each, versions, versions_in_turn};
 pub(crate) use dice::Dice;
 pub(crate) use docker::{Compose, Container, Volume, docker, images};
 pub(crate) use forge::{Forge, Forged, leaf_params, this_year};
