@@ -398,6 +398,8 @@ fn a_service_means_to_pgseal_what_it_means_to_psql() {
                 let user = ours.get("user").unwrap_or("postgres");
                 let name =
                     ours.get("application_name").or(ours.get("fallback_application_name")).unwrap_or("psql");
+                // The server keeps no more of a name (NAMEDATALEN), and those here are ASCII.
+                let name = name.get(..63).unwrap_or(name);
                 let dbname = ours.get("dbname").filter(|name| !name.is_empty()).unwrap_or(user);
                 let absent = format!("database \"{dbname}\" does not exist");
                 let wanted = format!("{user}|{dbname}|{name}");
