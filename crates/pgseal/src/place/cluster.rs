@@ -22,6 +22,11 @@ fn root() -> PathBuf {
         .map_or_else(|| PathBuf::from("/etc/postgresql"), PathBuf::from)
 }
 
+/// A cluster's configuration folder.
+pub(super) fn configuration(version: &str, name: &str) -> PathBuf {
+    root().join(version).join(name)
+}
+
 /// The configuration folder that `15/main` names, if the word has that form and there is one.
 pub(crate) fn folder_of(word: &str) -> Option<(String, String, PathBuf)> {
     let (version, name) = word.split_once('/')?;
@@ -32,7 +37,7 @@ pub(crate) fn folder_of(word: &str) -> Option<(String, String, PathBuf)> {
     };
     let digits = version.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     (plain(version) && plain(name) && digits)
-        .then(|| (version.to_owned(), name.to_owned(), root().join(version).join(name)))
+        .then(|| (version.to_owned(), name.to_owned(), configuration(version, name)))
 }
 
 /// The data directory that the cluster's postgresql.conf names.

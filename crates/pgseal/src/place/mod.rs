@@ -2,6 +2,7 @@
 //! inside. Everything of that user's is touched through a delegate.
 
 pub(crate) mod cluster;
+mod configuration;
 mod container;
 mod hands;
 mod inside;

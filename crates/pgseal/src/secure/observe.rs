@@ -6,7 +6,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use pgseal_conf::settings::{CommandLine, ErrorLimit, Settings, postmaster_opts};
 use pgseal_conf::{ByteString, PgVersion};
 use pgseal_wire::Session;
 
@@ -16,7 +15,6 @@ use crate::delegate::message::{Reply, Request};
 use crate::failure::{Failure, Result};
 use crate::hba::fetch::fetch;
 use crate::hba::roles::roles;
-use crate::hba::snapshot::Snapshot;
 use crate::journal::digest;
 use crate::place::{Login, Place};
 use crate::privilege::files::Kind;
@@ -51,7 +49,7 @@ pub(crate) async fn observe(
     let main = server_file(place, &named("config_file")).await?;
     let auto = server_file_if_any(place, &place.data.join("postgresql.auto.conf")).await?;
     let hba = server_file(place, &named("hba_file")).await?;
-    let files = configuration(place, &main, version).await;
+    let files = place.settings(&main.named, version).await;
     let rules = fetch(&mut place.hands, &bytes_of_path(&hba.named), version)
         .await
         .map_err(|why| Failure::new(format!("could not read the server's pg_hba.conf: {why}")))?;
@@ -209,20 +207,6 @@ async fn server_file_if_any(place: &mut Place, named: &Path) -> Result<Option<Se
     let Some((real, status)) = place.hands.look(named).await? else { return Ok(None) };
     let bytes = place.hands.read(&real, LIMIT).await?.to_vec();
     Ok(Some(ServerFile { named: named.to_owned(), real, status, bytes }))
-}
-
-/// What the configuration files and the command line say.
-async fn configuration(place: &mut Place, main: &ServerFile, version: PgVersion) -> Settings {
-    let config_file = bytes_of_path(&main.named);
-    let data = bytes_of_path(&place.data);
-    let (settings, _) = Snapshot::of(&mut place.hands, |files| {
-        Settings::load(&config_file, Some(&data), files, version, ErrorLimit::Hundred)
-    })
-    .await;
-    let opts = place.hands.read(&place.data.join("postmaster.opts"), 1 << 20).await;
-    let arguments = opts.map(|text| postmaster_opts(&text)).unwrap_or_default();
-    let given: Vec<&[u8]> = arguments.iter().skip(1).map(ByteString::as_bytes).collect();
-    settings.with_command_line(CommandLine::parse(&given))
 }
 
 async fn own_files(place: &mut Place, folder: &Path) -> Result<OwnFiles> {

@@ -1,4 +1,5 @@
-//! The pg_hba.conf of a server that runs: a pgseal folder's, or one behind a connection string.
+//! The pg_hba.conf of a server: of a pgseal folder, a data directory, a cluster, a container, or behind a
+//! connection string.
 
 use std::os::unix::ffi::OsStrExt as _;
 
@@ -14,7 +15,7 @@ use crate::hba::loaded::Loaded;
 use crate::hba::roles::roles;
 use crate::hba::source::Source;
 use crate::privilege::user::server_user;
-use crate::target::{connection_subject, folder_subject};
+use crate::target::{Asked, Target, connection_subject, folder_subject, login};
 use crate::verify::administrator::administrator;
 
 /// What a folder's server has on disk, and whether that is what it has loaded. The server need not
@@ -37,6 +38,28 @@ pub(super) async fn of_folder(folder: &Folder) -> Result<Source> {
             source.said_to_be(loaded).with_roles(roles)
         }
         Err(why) => source.said_to_be(Loaded::Unknown(why)),
+    })
+}
+
+/// What the server of a data directory, a cluster or a container has on disk, wherever its settings put
+/// it. The server need not run; whether it has loaded it is told as far as somebody can log in.
+pub(super) async fn of_place(word: &str) -> Result<Source> {
+    let mut place = Target::place(word).await?;
+    let version = place.version().await?;
+    let path: ByteString = place.hba_file(version).await.as_os_str().as_bytes().into();
+    let source = fetch(&mut place.hands, &path, version).await.map_err(|why| cannot(&why))?;
+    let Some(server) = place.server().await? else { return Ok(source.said_to_be(Loaded::AtNextStart)) };
+    let session = match login(&place, &server, &Asked::default()) {
+        Ok(who) => place.session(&server, &who).await,
+        Err(failure) => Err(failure),
+    };
+    Ok(match session {
+        Ok(session) => {
+            let (loaded, roles) = (compared(&session, &path).await, roles(&session).await.ok());
+            session.close().await;
+            source.said_to_be(loaded).with_roles(roles)
+        }
+        Err(failure) => source.said_to_be(Loaded::Unknown(failure.sentence().to_owned())),
     })
 }
 
