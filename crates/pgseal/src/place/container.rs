@@ -1,36 +1,27 @@
 //! A server in a container: its files and its process through `docker exec`, in the name of its own user.
-//! The docker client of the person is used, with its contexts, so that remote daemons work too.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr};
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Duration;
 
 use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::process::Command;
 use zeroize::Zeroizing;
 
+use super::answers::{bytes, done, failed, found, names, seen};
+use super::docker::{Docker, Input, Said, knows_none};
 use super::scripts;
-use crate::delegate::message::{Reply, Request, Trouble};
+use crate::delegate::message::{Reply, Request};
 use crate::failure::{Failure, Result};
-use crate::privilege::files::{Kind, Status};
-use crate::privilege::trusted;
+use crate::privilege::files;
 use crate::privilege::user::SystemUser;
-use crate::server::pidfile;
-use crate::server::process::{Found, RunningServer, StopOutcome};
+use crate::server::process::{Found, StopOutcome};
 
-/// What one command of docker's may print, in bytes.
-const MOST: u64 = 32 << 20;
-/// What one command of docker's may take.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// The official image's, where its environment says nothing.
 const DATA: &str = "/var/lib/postgresql/data";
 
 pub(crate) struct Container {
-    docker: PathBuf,
+    docker: Docker,
     /// The daemon's own id of it: a name may be given to another meanwhile.
     id: String,
     name: String,
@@ -39,41 +30,27 @@ pub(crate) struct Container {
     facts: Value,
 }
 
-/// What a command printed, and whether it ended well.
-struct Said {
-    well: bool,
-    out: Zeroizing<Vec<u8>>,
-    err: String,
+/// Something of the host's that shows in the container, and outlives it.
+struct Mount<'c> {
+    /// `volume` or `bind`.
+    kind: &'c str,
+    /// A volume's name, or a folder of the host's.
+    source: &'c str,
+    /// Where it shows.
+    place: &'c Path,
 }
 
 impl Container {
     /// The running container of that name or id.
     pub(crate) async fn find(name: &str) -> Result<Self> {
-        let docker = program()?;
         if name.is_empty() || name.starts_with('-') {
             return Err(
                 Failure::usage(format!("container:{name} is no name of a container")).hint("docker ps")
             );
         }
-        let said =
-            call(&docker, &["inspect".into(), "--type".into(), "container".into(), name.into()], b"").await?;
-        let facts: Value = serde_json::from_slice(&said.out).unwrap_or(Value::Null);
-        let facts = facts.get(0).cloned().filter(|_| said.well).ok_or_else(|| {
-            Failure::new(format!("docker knows no container {name}: {}", said.err.trim()))
-                .hint("docker ps --all")
-        })?;
-        let text = |path: &str| facts.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let id = text("/Id");
-        if !id.bytes().all(|byte| byte.is_ascii_hexdigit()) || id.is_empty() {
-            return Err(Failure::new(format!("docker gave no id for container {name}")));
-        }
-        if facts.pointer("/State/Running") != Some(&Value::Bool(true)) {
-            return Err(Failure::new(format!(
-                "container {name} does not run (it is {})",
-                text("/State/Status")
-            ))
-            .hint(format!("docker start {name}")));
-        }
+        let docker = Docker::find().await?;
+        let (id, facts) = inspect(&docker, name).await?;
+        must_run(name, &facts)?;
         let nobody =
             SystemUser { name: String::new(), uid: 0, gid: 0, groups: Vec::new(), home: PathBuf::from("/") };
         let mut found = Self { docker, id, name: name.to_owned(), user: nobody, data: PathBuf::new(), facts };
@@ -110,27 +87,70 @@ impl Container {
 
     /// Whether what lies at a path outlives the container: on a mount of it.
     pub(crate) fn outlives(&self, path: &Path) -> bool {
+        self.mounts().any(|mount| path.starts_with(mount.place))
+    }
+
+    /// What the journal knows its data by: the volume or the folder where it lies, which outlives the
+    /// container, or else the container.
+    pub(crate) fn key(&self) -> PathBuf {
+        let mount = self.mounts().filter(|mount| self.data.starts_with(mount.place)).max_by_key(|mount| {
+            // The innermost one.
+            mount.place.components().count()
+        });
+        let daemon = self.docker.remote().unwrap_or_default();
+        let lasting = mount.and_then(|mount| {
+            let within = self.data.strip_prefix(mount.place).ok()?;
+            Some(
+                Path::new("/")
+                    .join(mount.kind)
+                    .join(daemon)
+                    .join(mount.source.trim_matches('/'))
+                    .join(within),
+            )
+        });
+        let within = self.data.strip_prefix("/").unwrap_or(&self.data);
+        lasting.unwrap_or_else(|| Path::new("/container").join(daemon).join(&self.id).join(within))
+    }
+
+    fn mounts(&self) -> impl Iterator<Item = Mount<'_>> {
         let mounts = self.facts.get("Mounts").and_then(Value::as_array).into_iter().flatten();
-        mounts
-            .filter_map(|mount| mount.get("Destination").and_then(Value::as_str))
-            .any(|destination| path.starts_with(destination))
+        mounts.filter_map(|mount| {
+            let text = |name: &str| mount.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+            let kind = text("Type").filter(|kind| matches!(*kind, "volume" | "bind"))?;
+            let source = text("Name").filter(|_| kind == "volume").or_else(|| text("Source"))?;
+            Some(Mount { kind, source, place: Path::new(text("Destination")?) })
+        })
     }
 
     /// Where its port is reached from here: published, or at the container's own address.
-    pub(crate) fn reach(&self, port: u16) -> Option<(IpAddr, u16)> {
-        let published = self.facts.pointer(&format!("/NetworkSettings/Ports/{port}~1tcp/0"));
-        if let Some(published) = published {
-            let text = |name: &str| published.get(name).and_then(Value::as_str).unwrap_or_default();
+    pub(crate) async fn reach(&self, port: u16) -> Option<(IpAddr, u16)> {
+        let bindings = self.facts.pointer(&format!("/NetworkSettings/Ports/{port}~1tcp"));
+        let bindings = bindings.and_then(Value::as_array).into_iter().flatten();
+        for binding in bindings {
+            let text = |name: &str| binding.get(name).and_then(Value::as_str).unwrap_or_default();
             let address: IpAddr = text("HostIp").parse().unwrap_or(Ipv4Addr::UNSPECIFIED.into());
-            let address = if address.is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { address };
-            return text("HostPort").parse().ok().map(|port| (address, port));
+            // What a remote machine publishes on its own loopback is for itself.
+            let address = match address {
+                address if address.is_unspecified() => self.docker.address().await,
+                address if address.is_loopback() && self.docker.remote().is_some() => None,
+                address => Some(address),
+            };
+            if let (Some(address), Ok(port)) = (address, text("HostPort").parse()) {
+                return Some((address, port));
+            }
         }
         if self.facts.pointer("/HostConfig/NetworkMode").and_then(Value::as_str) == Some("host") {
-            return Some((Ipv4Addr::LOCALHOST.into(), port));
+            return Some((self.docker.address().await?, port));
         }
-        let networks = self.facts.pointer("/NetworkSettings/Networks").and_then(Value::as_object)?;
+        // A bridge of another machine's leads nowhere from here.
+        let networks = self.facts.pointer("/NetworkSettings/Networks").and_then(Value::as_object);
+        let networks = networks.filter(|_| self.docker.remote().is_none())?;
         let address = networks.values().find_map(|network| {
-            network.get("IPAddress").and_then(Value::as_str).and_then(|text| text.parse().ok())
+            let text = |name: &str| network.get(name).and_then(Value::as_str);
+            [text("IPAddress"), text("GlobalIPv6Address")]
+                .into_iter()
+                .flatten()
+                .find_map(|text| text.parse().ok())
         });
         address.map(|address| (address, port))
     }
@@ -139,7 +159,7 @@ impl Container {
         let variables = self.facts.pointer("/Config/Env").and_then(Value::as_array).into_iter().flatten();
         let named = variables.filter_map(Value::as_str).find_map(|line| line.strip_prefix("PGDATA="));
         let named = PathBuf::from(named.unwrap_or(DATA));
-        let said = self.sh("0", scripts::REAL_PATH, &[named.as_os_str().to_owned()], b"").await?;
+        let said = self.sh("0", scripts::REAL_PATH, &[named.as_os_str().to_owned()], Input::Nothing).await?;
         let real =
             PathBuf::from(OsString::from_vec(said.out.strip_suffix(b"\n").unwrap_or(&said.out).to_vec()));
         if said.well && real.is_absolute() {
@@ -151,7 +171,7 @@ impl Container {
 
     /// Who owns the data directory, in the container's own numbers.
     async fn owner(&self) -> Result<SystemUser> {
-        let said = self.sh("0", scripts::OWNER, &[self.data.as_os_str().to_owned()], b"").await?;
+        let said = self.sh("0", scripts::OWNER, &[self.data.as_os_str().to_owned()], Input::Nothing).await?;
         let text = String::from_utf8_lossy(&said.out).into_owned();
         let mut fields = text.trim().split(' ');
         let mut number = || fields.next().and_then(|number| number.parse::<u32>().ok());
@@ -184,215 +204,125 @@ impl Container {
         let path = |path: &Path| path.as_os_str().to_owned();
         let plain = |reply| Ok((reply, Zeroizing::default()));
         match request {
-            Request::Look { path: at } => plain(seen(&self.run(scripts::LOOK, &[path(at)], b"").await?)),
+            Request::Look { path: at } => plain(seen(&self.run(scripts::LOOK, &[path(at)]).await?)),
             Request::Read { path: at, limit } | Request::ReadThrough { path: at, limit } => {
-                let said = self.run(scripts::READ, &[path(at), (limit + 1).to_string().into()], b"").await?;
+                let said = self.run(scripts::READ, &[path(at), (limit + 1).to_string().into()]).await?;
                 if u64::try_from(said.out.len()).unwrap_or(u64::MAX) > *limit {
                     return plain(failed(&format!("larger than {limit} bytes")));
                 }
                 Ok(bytes(said))
             }
             Request::ReadEnd { path: at, limit } => {
-                Ok(bytes(self.run(scripts::READ_END, &[path(at), limit.to_string().into()], b"").await?))
+                Ok(bytes(self.run(scripts::READ_END, &[path(at), limit.to_string().into()]).await?))
             }
             Request::Replace { path: at, mode } => {
-                let temporary =
-                    crate::privilege::files::beside(at).map_err(|error| Failure::io("name", at, &error))?;
+                // By a rename: what is mounted there by itself cannot be exchanged.
+                if self.mounts().any(|mount| mount.place == at) {
+                    return plain(failed("it is mounted into the container as a file of its own"));
+                }
+                let temporary = files::beside(at).map_err(|error| Failure::io("name", at, &error))?;
                 let words = [
                     path(at),
                     path(&temporary),
                     format!("{mode:o}").into(),
                     payload.len().to_string().into(),
                 ];
-                plain(done(&self.run(scripts::REPLACE, &words, payload).await?))
+                let said = self.feed(scripts::REPLACE, &words, Input::Confirmed(payload)).await?;
+                plain(done(&said))
             }
-            Request::MakeFolder { path: at, mode } => plain(done(
-                &self.run(scripts::MAKE_FOLDER, &[path(at), format!("{mode:o}").into()], b"").await?,
-            )),
-            Request::Remove { path: at } => plain(done(&self.run(scripts::REMOVE, &[path(at)], b"").await?)),
+            Request::MakeFolder { path: at, mode } => {
+                plain(done(&self.run(scripts::MAKE_FOLDER, &[path(at), format!("{mode:o}").into()]).await?))
+            }
+            Request::Remove { path: at } => plain(done(&self.run(scripts::REMOVE, &[path(at)]).await?)),
             Request::RemoveFolder { path: at } => {
-                plain(done(&self.run(scripts::REMOVE_FOLDER, &[path(at)], b"").await?))
+                plain(done(&self.run(scripts::REMOVE_FOLDER, &[path(at)]).await?))
             }
-            Request::MayWrite { path: at } => {
-                plain(done(&self.run(scripts::MAY_WRITE, &[path(at)], b"").await?))
-            }
-            Request::List { folder } => plain(names(&self.run(scripts::LIST, &[path(folder)], b"").await?)),
-            Request::FindServer { data } => {
-                plain(Reply::Server(found(&self.run(scripts::FIND_SERVER, &[path(data)], b"").await?, self)))
-            }
-            Request::ReloadServer { data } => {
-                let said = self.run(scripts::FIND_SERVER, &[path(data)], b"").await?;
-                plain(match found(&said, self) {
-                    Found::Running(server) => {
-                        let said = self.run(scripts::RELOAD, &[server.pid.to_string().into()], b"").await?;
-                        if said.well {
-                            Reply::Reloaded(StopOutcome::Stopped { pid: server.pid })
-                        } else {
-                            failed(&said.err)
-                        }
-                    }
-                    Found::Nothing => Reply::Reloaded(StopOutcome::NothingRan),
-                    Found::Stranger { pid, why } => Reply::Reloaded(StopOutcome::Stranger { pid, why }),
-                })
-            }
+            Request::MayWrite { path: at } => plain(done(&self.run(scripts::MAY_WRITE, &[path(at)]).await?)),
+            Request::List { folder } => plain(names(&self.run(scripts::LIST, &[path(folder)]).await?)),
+            Request::FindServer { data } => plain(Reply::Server(self.server(data).await?)),
+            Request::ReloadServer { data } => plain(self.reload(data).await?),
             _ => plain(failed("this cannot be done in a container")),
         }
     }
 
+    async fn server(&self, data: &Path) -> Result<Found> {
+        let said = self.run(scripts::FIND_SERVER, &[data.as_os_str().to_owned()]).await?;
+        Ok(found(&said, self.user.uid, &self.data))
+    }
+
+    /// SIGHUP to the server, which is looked at once more by the shell that sends it.
+    async fn reload(&self, data: &Path) -> Result<Reply> {
+        Ok(match self.server(data).await? {
+            Found::Running(server) => {
+                let words = [
+                    server.pid.to_string().into(),
+                    self.user.uid.to_string().into(),
+                    self.data.as_os_str().to_owned(),
+                ];
+                let said = self.run(scripts::RELOAD, &words).await?;
+                if said.well {
+                    Reply::Reloaded(StopOutcome::Stopped { pid: server.pid })
+                } else {
+                    failed(&said.err)
+                }
+            }
+            Found::Nothing => Reply::Reloaded(StopOutcome::NothingRan),
+            Found::Stranger { pid, why } => Reply::Reloaded(StopOutcome::Stranger { pid, why }),
+        })
+    }
+
     /// A script in the name of the server's user.
-    async fn run(&self, script: &str, words: &[OsString], input: &[u8]) -> Result<Said> {
+    async fn run(&self, script: &str, words: &[OsString]) -> Result<Said> {
+        self.feed(script, words, Input::Nothing).await
+    }
+
+    async fn feed(&self, script: &str, words: &[OsString], input: Input<'_>) -> Result<Said> {
         let user = format!("{}:{}", self.user.uid, self.user.gid);
         self.sh(&user, script, words, input).await
     }
 
-    async fn sh(&self, user: &str, script: &str, words: &[OsString], input: &[u8]) -> Result<Said> {
+    async fn sh(&self, user: &str, script: &str, words: &[OsString], input: Input<'_>) -> Result<Said> {
         let mut all: Vec<OsString> =
             ["exec", "--interactive", "--user", user, "--env", "LC_ALL=C"].map(OsString::from).to_vec();
         all.extend([self.id.as_str(), "sh", "-c", script, "sh"].map(OsString::from));
         all.extend(words.iter().cloned());
-        call(&self.docker, &all, input).await
+        self.docker.run(&all, input).await
     }
 }
 
-/// The docker client: the first in PATH; as root only one that is root's.
-fn program() -> Result<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path)
-        .filter(|folder| folder.is_absolute())
-        .map(|folder| folder.join("docker"))
-        .find(|program| program.is_file());
-    let found = found.ok_or_else(|| {
-        Failure::new("there is no docker client in PATH")
-            .hint("install one, or give the server's data directory")
-    })?;
-    trusted::program(&found)
-}
-
-/// Runs docker's client, bounded in time and in what it may print.
-async fn call(docker: &Path, words: &[OsString], input: &[u8]) -> Result<Said> {
-    let failed = |error: std::io::Error| Failure::io("run", docker, &error);
-    let mut child = Command::new(docker)
-        .args(words)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(failed)?;
-    let (Some(mut stdin), Some(stdout), Some(stderr)) =
-        (child.stdin.take(), child.stdout.take(), child.stderr.take())
-    else {
-        return Err(Failure::new("docker's client came without its pipes"));
+/// Its id, and what docker knows of it.
+async fn inspect(docker: &Docker, name: &str) -> Result<(String, Value)> {
+    let words = ["inspect", "--type", "container", name];
+    let said = docker.run(&words.map(OsString::from), Input::Nothing).await?;
+    let facts = serde_json::from_slice::<Value>(&said.out).unwrap_or(Value::Null);
+    let Some(facts) = facts.get(0).cloned().filter(|_| said.well) else {
+        let why = said.err.trim();
+        return Err(if knows_none(&said) {
+            Failure::new(format!("docker knows no container {name}: {why}")).hint("docker ps --all")
+        } else {
+            Failure::new(format!("docker could not be asked for container {name}: {why}"))
+                .because("nothing was changed")
+                .hint("docker ps")
+        });
     };
-    let feed = async move {
-        // A script that ends early does not read all of it.
-        let _ = stdin.write_all(input).await;
-        drop(stdin);
+    let id = facts.pointer("/Id").and_then(Value::as_str).unwrap_or_default().to_owned();
+    if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(Failure::new(format!("docker gave no id for container {name}")));
+    }
+    Ok((id, facts))
+}
+
+/// Nothing can be run in one that is stopped, paused or on its way.
+fn must_run(name: &str, facts: &Value) -> Result<()> {
+    let is = |what: &str| facts.pointer(&format!("/State/{what}")) == Some(&Value::Bool(true));
+    let status = facts.pointer("/State/Status").and_then(Value::as_str).unwrap_or("in no known state");
+    let way = match (is("Running"), is("Paused"), is("Restarting")) {
+        (true, false, false) => return Ok(()),
+        (_, true, _) => format!("docker unpause {name}"),
+        (_, _, true) => format!("docker logs {name}"),
+        _ => format!("docker start {name}"),
     };
-    let (mut out, mut err) = (Zeroizing::new(Vec::new()), Vec::new());
-    let conversation = async {
-        let (mut stdout, mut stderr) = (stdout.take(MOST), stderr.take(64 << 10));
-        let ((), read, said) = tokio::join!(feed, stdout.read_to_end(&mut out), stderr.read_to_end(&mut err));
-        read.and(said)?;
-        child.wait().await
-    };
-    match tokio::time::timeout(PATIENCE, conversation).await {
-        Ok(Ok(status)) => {
-            Ok(Said { well: status.success(), out, err: String::from_utf8_lossy(&err).into_owned() })
-        }
-        Ok(Err(error)) => Err(failed(error)),
-        Err(_) => Err(Failure::new(format!("docker gave no answer within {} s", PATIENCE.as_secs()))),
-    }
-}
-
-fn failed(words: &str) -> Reply {
-    // The shell's tools have no numbers, only strerror's words.
-    let known = [
-        ("No such file", 2),
-        ("Permission denied", 13),
-        ("No space left", 28),
-        ("Read-only file", 30),
-        ("Directory not empty", 39),
-    ];
-    let code = known.into_iter().find(|(words_of, _)| words.contains(words_of)).map(|(_, code)| code);
-    Reply::Failed(Trouble { code, text: words.trim().chars().take(500).collect() })
-}
-
-fn done(said: &Said) -> Reply {
-    if said.well { Reply::Done } else { failed(&said.err) }
-}
-
-fn bytes(said: Said) -> (Reply, Zeroizing<Vec<u8>>) {
-    if said.well { (Reply::Bytes, said.out) } else { (failed(&said.err), Zeroizing::default()) }
-}
-
-/// `readlink -f`, then `stat`'s kind, numbers, mode and size; nothing at all where nothing lies there.
-fn seen(said: &Said) -> Reply {
-    if !said.well {
-        return failed(&said.err);
-    }
-    if said.out.is_empty() {
-        return Reply::Seen(None);
-    }
-    let parsed = || {
-        let text = said.out.strip_suffix(b"\n").unwrap_or(&said.out);
-        let at = text.iter().rposition(|byte| *byte == b'\n')?;
-        let (real, rest) = text.split_at(at);
-        let fields: Vec<&str> = std::str::from_utf8(rest).ok()?.trim().split('|').collect();
-        let &[kind, uid, gid, mode, size] = fields.as_slice() else { return None };
-        let kind = match kind {
-            "regular file" | "regular empty file" => Kind::File,
-            "directory" => Kind::Directory,
-            "symbolic link" => Kind::Link,
-            _ => Kind::Other,
-        };
-        let status = Status {
-            kind,
-            uid: uid.parse().ok()?,
-            gid: gid.parse().ok()?,
-            mode: u32::from_str_radix(mode, 8).ok()?,
-            size: size.parse().ok()?,
-        };
-        Some((PathBuf::from(OsStr::from_bytes(real)), status))
-    };
-    parsed().map_or_else(|| failed("stat printed something else"), |found| Reply::Seen(Some(found)))
-}
-
-/// One name a line, `/` behind those of folders.
-fn names(said: &Said) -> Reply {
-    if !said.well {
-        return failed(&said.err);
-    }
-    let lines = said.out.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    Reply::Names(
-        lines.map(|line| (line.strip_suffix(b"/").unwrap_or(line).to_vec(), line.ends_with(b"/"))).collect(),
-    )
-}
-
-/// Uid, working directory and program of the process, then postmaster.pid as it is.
-fn found(said: &Said, container: &Container) -> Found {
-    let stranger = |pid, why: &str| Found::Stranger { pid, why: why.to_owned() };
-    if !said.well {
-        return stranger(0, said.err.trim());
-    }
-    let text = String::from_utf8_lossy(&said.out);
-    let mut lines = text.splitn(4, '\n');
-    let (uid, cwd, program) = (lines.next(), lines.next(), lines.next());
-    let Some(file) = lines.next().and_then(pidfile::parse) else { return Found::Nothing };
-    let pid = match i32::try_from(file.pid) {
-        Ok(pid) if pid > 0 => pid,
-        _ => return stranger(file.pid, "no server can have that process number"),
-    };
-    let (Some(uid), Some(cwd), Some(program)) = (uid, cwd, program) else { return Found::Nothing };
-    if uid.is_empty() {
-        return Found::Nothing;
-    }
-    if uid != container.user.uid.to_string() {
-        return stranger(file.pid, &format!("that process belongs to uid {uid}"));
-    }
-    if Path::new(cwd) != container.data || !program.starts_with("postgres") {
-        return stranger(file.pid, &format!("that process is {program} and works in {cwd}"));
-    }
-    let pidfile::PidFile { started, port, socket_folder, ready, .. } = file;
-    Found::Running(RunningServer { pid, started, port, socket_folder, ready })
+    Err(Failure::new(format!("container {name} does not run (it is {status})"))
+        .because("nothing was changed")
+        .hint(way))
 }

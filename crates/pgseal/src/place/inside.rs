@@ -30,7 +30,7 @@ pub(crate) struct Login {
 impl Place {
     /// Logs in: over the Unix socket of this very server, or to a container over TCP.
     pub(crate) async fn session(&mut self, server: &RunningServer, who: &Login) -> Result<Session> {
-        let (channel, way) = match self.reach(server) {
+        let (channel, way) = match self.reach(server).await {
             Some((address, port)) => over_tcp(address, port).await?,
             None => self.over_socket(server).await?,
         };

@@ -1,9 +1,11 @@
 //! Where a server lives: its data directory on this machine, the user it runs as, and the way in from
 //! inside. Everything of that user's is touched through a delegate.
 
+mod answers;
 pub(crate) mod cluster;
 mod configuration;
 mod container;
+mod docker;
 mod hands;
 mod inside;
 mod open;
@@ -175,10 +177,10 @@ impl Place {
     }
 
     /// Where it is reached from here, for one that lives in a network of its own.
-    pub(crate) fn reach(&self, server: &RunningServer) -> Option<(IpAddr, u16)> {
+    pub(crate) async fn reach(&self, server: &RunningServer) -> Option<(IpAddr, u16)> {
         match &self.hands {
             Hands::Here(_) => None,
-            Hands::Within(container) => container.reach(server.port),
+            Hands::Within(container) => container.reach(server.port).await,
         }
     }
 
@@ -194,9 +196,7 @@ impl Place {
     pub(crate) fn key(&self) -> PathBuf {
         match &self.hands {
             Hands::Here(_) => self.data.clone(),
-            Hands::Within(container) => Path::new("/container")
-                .join(container.id())
-                .join(self.data.strip_prefix("/").unwrap_or(&self.data)),
+            Hands::Within(container) => container.key(),
         }
     }
 

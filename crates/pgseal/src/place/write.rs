@@ -4,7 +4,7 @@
 use std::io;
 use std::path::Path;
 
-use super::Place;
+use super::{Hands, Place};
 use crate::delegate::message::{Reply, Request};
 use crate::failure::{Failure, Result};
 use crate::journal::digest;
@@ -76,6 +76,16 @@ impl Place {
         let user = self.hands.user();
         if found.uid == user.uid {
             return Ok(false);
+        }
+        if let Hands::Within(_) = &self.hands {
+            // Its root is not this machine's, and a path in it means another file here.
+            let path = path.display();
+            return Err(Failure::new(format!(
+                "{path} belongs to uid {} in the container, and the server runs as {}",
+                found.uid, user.name
+            ))
+            .because("whoever writes it would own it afterwards; nothing was changed")
+            .hint(format!("docker exec --user 0 CONTAINER chown {} {path}", user.uid)));
         }
         let folder = path.parent().unwrap_or(Path::new("/"));
         if running_as_root() && found.uid == 0 && trusted::folder_for_root(folder).is_ok() {

@@ -56,7 +56,7 @@ pub(crate) async fn observe(
     let tls_folder = place.tls_folder().await?;
     let tls_folder_is_there = place.hands.look(&tls_folder).await?.is_some();
     let listens_on = listened(settings.get("listen_addresses").map_or("", |setting| &setting.value)).await;
-    let (addresses, port) = match place.reach(server) {
+    let (addresses, port) = match place.reach(server).await {
         Some((address, port)) => (vec![address], port),
         None => (reached(&listens_on), server.port),
     };
