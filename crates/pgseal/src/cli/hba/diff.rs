@@ -25,7 +25,7 @@ use crate::report::screen::{Mark, Screen};
 The lines may stand in any order and say it in other words: what counts is who gets in.
 Exit status: 0, whether they differ or not; 3 when PostgreSQL would not load one of them.")]
 pub(crate) struct Options {
-    /// The file as it was: a path, `-`, a folder made by `pgseal up`, or a connection string
+    /// The file as it was: a path, `-`, or a server whose own file is meant
     old: String,
     /// The file as it is to be
     new: String,

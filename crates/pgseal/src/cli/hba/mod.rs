@@ -30,7 +30,7 @@ pub(crate) enum Verb {
 /// What every verb about a file takes.
 #[derive(Debug, Args)]
 pub(crate) struct FileOptions {
-    /// A pg_hba.conf, `-` for stdin, a folder made by `pgseal up`, or a connection string
+    /// A pg_hba.conf, `-` for stdin, or a server whose own file is meant: a folder made by `pgseal up`, a data directory, 15/main, container:NAME, a connection string
     file: String,
     /// Judge for this version only [default: the live server's, else 12 to 18]
     #[arg(long, value_name = "N")]
