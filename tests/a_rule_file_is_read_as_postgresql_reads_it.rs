@@ -6,7 +6,7 @@ mod corners;
 use std::fs;
 use std::path::Path;
 
-use pgseal_conf::hba::{DatabaseMatch, Problem, RoleMatch, Rule, Ruleset};
+use pgseal_conf::hba::{DatabaseMatch, Diagnostic, Problem, RoleMatch, Rule, Ruleset};
 
 use crate::harness::{
     AsServer, Dice, MAIN, RuleJudge, RuleRow, RuleScribe, Tls, Tree, as_bytes, record, samples, shapes,
@@ -21,6 +21,7 @@ fn judged_alike(judge: &mut RuleJudge, tree: &Tree) -> Result<Option<bool>, Stri
     let ours = Ruleset::load(&as_bytes(&path), &AsServer, judge.judged());
     if ours.diagnostics.iter().any(|diagnostic| diagnostic.problem == Problem::NotJudged)
         || ours.rules.iter().any(has_an_expression_that_is_no_text)
+        || ours.diagnostics.iter().any(refuses_an_expression_that_is_no_text)
     {
         return Ok(None);
     }
@@ -67,6 +68,10 @@ fn has_an_expression_that_is_no_text(rule: &Rule) -> bool {
         _ => None,
     });
     databases.chain(roles).any(|pattern| std::str::from_utf8(pattern.text().as_bytes()).is_err())
+}
+
+fn refuses_an_expression_that_is_no_text(diagnostic: &Diagnostic) -> bool {
+    diagnostic.message.starts_with("invalid regular expression") && diagnostic.message.contains('\u{fffd}')
 }
 
 fn count<T>(all: &[T]) -> u32 {

@@ -79,8 +79,9 @@ impl Setup {
         self.option("--user", user)
     }
 
-    fn option(mut self, name: &str, value: &str) -> Self {
-        self.options.extend([name.to_owned(), value.to_owned()]);
+    /// Another option of `docker run`.
+    pub(crate) fn option(mut self, name: &str, value: &str) -> Self {
+        self.options.push(format!("{name}={value}"));
         self
     }
 
@@ -88,15 +89,28 @@ impl Setup {
     /// server that is only there for setting a database up does not.) Fails with its log where it ends before.
     #[track_caller]
     pub(crate) fn start(self) -> Container {
+        let container = self.begin(true);
+        container.wait_until_it_answers();
+        container
+    }
+
+    /// Starts it with no port published, and does not wait for anything: for what is no server.
+    #[track_caller]
+    pub(crate) fn start_unpublished(self) -> Container {
+        self.begin(false)
+    }
+
+    #[track_caller]
+    fn begin(self, publish: bool) -> Container {
         let port = Port::free();
-        let published = format!("127.0.0.1:{}:5432", port.number());
+        let published = format!("--publish=127.0.0.1:{}:5432", port.number());
         let user = self.env.iter().find(|(name, _)| name == "POSTGRES_USER");
         let user = user.map_or_else(|| "postgres".to_owned(), |(_, value)| value.clone());
         let claim = Claim::new();
         let container = Container { held: Held(claim), port, user };
         let name = container.name().to_owned();
-        started(run(self.command(&name, &["--detach", "--publish", &published]), b"", PATIENCE));
-        container.wait_until_it_answers();
+        let options: &[&str] = if publish { &["--detach", &published] } else { &["--detach"] };
+        started(run(self.command(&name, options), b"", PATIENCE));
         container
     }
 
@@ -208,6 +222,29 @@ impl Drop for Container {
             let [out, err] = [&said.stdout, &said.stderr].map(|text| String::from_utf8_lossy(text));
             eprintln!("--- log of container {}\n{out}{err}", self.name());
         }
+    }
+}
+
+/// A network of docker's, on which containers find each other by name. Dropped, it is removed: after the containers on it.
+pub(crate) struct Network(Claim);
+
+impl Network {
+    #[track_caller]
+    pub(crate) fn new() -> Self {
+        let claim = Claim::new();
+        let label = format!("{LABEL}={}", claim.name);
+        docker(&["network", "create", "--label", &label, &claim.name]).succeeded();
+        Self(claim)
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.0.name
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        gone(client(&["network", "rm", &self.0.name]));
     }
 }
 

@@ -29,11 +29,16 @@ impl Storm {
     /// Returns when the first connections have been made.
     #[track_caller]
     pub(crate) fn on(living: &Living, clients: usize) -> Self {
+        Self::at(living.port(), clients)
+    }
+
+    /// The same for whatever server has the application's role and is reached at that port of 127.0.0.1.
+    #[track_caller]
+    pub(crate) fn at(port: u16, clients: usize) -> Self {
         let over = Arc::new(AtomicBool::new(false));
         let made = Arc::new(AtomicU32::new(0));
         let failed = Arc::new(Mutex::new(Vec::new()));
-        let conninfo =
-            format!("host=127.0.0.1 port={} user={APP} dbname=postgres sslmode=prefer", living.port());
+        let conninfo = format!("host=127.0.0.1 port={port} user={APP} dbname=postgres sslmode=prefer");
         let client = || {
             let (over, made, failed) = (Arc::clone(&over), Arc::clone(&made), Arc::clone(&failed));
             let conninfo = conninfo.clone();

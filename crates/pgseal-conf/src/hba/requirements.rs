@@ -187,6 +187,11 @@ impl<'s> Checked<'s> {
             });
             return Ok(());
         };
+        // It begins by setting the error to none (auth-oauth.c), so that the view no longer shows that the
+        // record cannot match.
+        for remark in remarks.iter_mut() {
+            remark.shown_in_view = false;
+        }
         let message = match (libraries.as_slice(), wanted) {
             ([], _) => "oauth_validator_libraries must be set for authentication method oauth".to_owned(),
             ([_], None) => return Ok(()),

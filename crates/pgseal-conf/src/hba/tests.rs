@@ -124,6 +124,18 @@ fn a_rule_that_cannot_match_is_a_warning() {
     assert_eq!((ruleset.view()[0].rule_number, ruleset.view()[0].connection), (None, Some("hostssl")));
 }
 
+/// check_oauth_validator begins by setting the error to none.
+#[test]
+fn an_oauth_rule_that_cannot_match_says_so_in_the_log_alone() {
+    let mut server = Server::of(PgVersion::V18);
+    server.ssl = Some(false);
+    server.oauth_validators = Some(vec!["v".into()]);
+    let text = b"hostssl all all all oauth issuer=https://i scope=s\n".to_vec();
+    let ruleset = Ruleset::read(&"x".into(), text, &NoFiles, server);
+    assert!(ruleset.loads() && ruleset.diagnostics.iter().any(|one| one.message.contains("SSL is disabled")));
+    assert_eq!((&ruleset.view()[0].error, ruleset.view()[0].rule_number), (&None, Some(1)));
+}
+
 #[test]
 fn a_bad_value_leaves_the_views_error_empty_and_the_file_refused() {
     let ruleset = read("hostssl all all all md5 clientcert=9\n", PgVersion::V16);

@@ -5,8 +5,18 @@
 pub(super) const REAL_PATH: &str =
     r#"test -d "$1" || { echo "No such file or directory" >&2; exit 1; }; readlink -f -- "$1""#;
 
-/// uid, gid and name of the owner.
-pub(super) const OWNER: &str = r#"stat -L -c '%u %g %U' -- "$1""#;
+/// Uid of the owner, the group that its processes have, and its name. The group is the running server's, else
+/// the user's own: a data directory's may be root's, and with another group than its own nobody may look at a
+/// process (ptrace(2), PTRACE_MODE_READ).
+pub(super) const OWNER: &str = r#"
+uid=$(stat -L -c %u -- "$1") || exit 1
+name=$(stat -L -c %U -- "$1")
+pid=$(head -n 1 -- "$1/postmaster.pid" 2>/dev/null)
+case $pid in '' | *[!0-9]*) pid=none ;; esac
+gid=
+[ "$(stat -c %u "/proc/$pid" 2>/dev/null)" = "$uid" ] && gid=$(stat -c %g "/proc/$pid" 2>/dev/null)
+[ -n "$gid" ] || gid=$(id -g "$name" 2>/dev/null) || gid=$(stat -L -c %g -- "$1")
+echo "$uid $gid $name""#;
 
 /// The real path, and on a line of its own what lies there; nothing where nothing does.
 pub(super) const LOOK: &str = r#"

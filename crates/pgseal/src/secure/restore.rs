@@ -114,16 +114,16 @@ async fn as_it_was(place: &mut Place, file: &FileChange, before: &Before) -> Res
 
 /// Tells the server, and waits until the wire shows what it showed before.
 async fn reloaded(place: &mut Place, change: &Change) -> Result<Seen> {
-    if place.server().await?.is_none() {
-        return Ok(Seen::NoServer);
-    }
+    let Some(server) = place.server().await? else { return Ok(Seen::NoServer) };
     place.reload().await?;
     let Some(at) = change.view.at else { return Ok(Seen::OnTheWire) };
+    // Another container may have taken over the data since, and be reached elsewhere.
+    let (address, port) = place.reach(&server).await.unwrap_or((at.ip(), at.port()));
     let who =
         Login { username: change.view.user.clone(), dbname: change.view.dbname.clone(), password: None };
     let deadline = Instant::now() + SEEN_WITHIN;
     loop {
-        let now = view::look(at.ip(), at.port(), &who).await;
+        let now = view::look(address, port, &who).await;
         if same(&now, &change.view) {
             return Ok(Seen::OnTheWire);
         }
