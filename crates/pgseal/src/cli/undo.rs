@@ -12,7 +12,7 @@ use crate::report::escape::{for_terminal, lines_for_terminal};
 use crate::report::json::{self, SCHEMA_VERSION};
 use crate::report::screen::{Mark, Screen};
 use crate::secure::restore::{Seen, restore};
-use crate::secure::run::with_journal;
+use crate::secure::run::{journal_of, with_journal};
 use crate::target::Target;
 
 #[derive(Debug, Args)]
@@ -174,7 +174,7 @@ pub(crate) async fn confirm(options: Confirm) -> Result<Outcome> {
 }
 
 pub(crate) async fn history(options: History) -> Result<Outcome> {
-    let (_place, _lock, journal) = with_journal(&options.target).await?;
+    let journal = journal_of(&options.target).await?;
     let changes = journal.map(|journal| journal.changes()).transpose()?.unwrap_or_default();
     let text = match options.format {
         Format::Human => human(&options.target, &changes),

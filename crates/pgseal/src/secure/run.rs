@@ -335,12 +335,12 @@ fn safe(done: &Done, wish: &Wish, who: &Login) -> Result<()> {
         } else {
             "turn TLS on first, without --enforce; when they have come back, enforce"
         };
-        return Err(Failure::stopped(format!(
-            "{clients} clients that are connected now would be locked out"
-        ))
-        .because_all(rows)
-        .because("nothing was changed")
-        .hint(format!("{first}; all the same: --even-if-locked-out, best with --confirm-within 10m")));
+        let who =
+            if clients == 1 { "1 client that is".to_owned() } else { format!("{clients} clients that are") };
+        return Err(Failure::stopped(format!("{who} connected now would be locked out"))
+            .because_all(rows)
+            .because("nothing was changed")
+            .hint(format!("{first}; all the same: --even-if-locked-out, best with --confirm-within 10m")));
     }
     Ok(())
 }
@@ -366,6 +366,13 @@ async fn only_one_previous_key(place: &mut Place, journal: &Journal, change: &Ch
             let _ = place.clear_away(key).await;
         }
     }
+}
+
+/// A server's journal, for verbs that only read it.
+pub(crate) async fn journal_of(word: &str) -> Result<Option<Journal>> {
+    let mut place = Target::place(word).await?;
+    let identifier = place.identifier().await?;
+    Journal::find(identifier, &place.key())
 }
 
 /// A place with its lock and its journal, for verbs that work on changes.
