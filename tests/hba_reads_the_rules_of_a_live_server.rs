@@ -86,7 +86,9 @@ fn of_a_folder_that_runs_is_changed_is_broken_and_is_stopped() {
             sealed.pgseal().args(["down", "sealed"]).run().succeeded();
             let proved = json(&sealed, "prove", &["sealed"], 0);
             loaded(&proved, "what the next start would load");
-            // Gone, or no folder of ours.
+            // Its data directory alone is the same server.
+            assert_eq!(json(&sealed, "prove", &["sealed/data"], 0)["verdict"], proved["verdict"]);
+            // Gone.
             fs::rename(sealed.data().join("pg_hba.conf"), sealed.data().join("elsewhere")).unwrap();
             hba(&sealed, &["prove", "sealed"], 3).complains("pg_hba.conf").complains("No such file");
             hba(&sealed, &["prove", "sealed/data"], 3).complains("try: ");

@@ -47,7 +47,11 @@ pub(super) async fn of_place(word: &str) -> Result<Source> {
     let mut place = Target::place(word).await?;
     let version = place.version().await?;
     let path: ByteString = place.hba_file(version).await.as_os_str().as_bytes().into();
-    let source = fetch(&mut place.hands, &path, version).await.map_err(|why| cannot(&why))?;
+    let source = fetch(&mut place.hands, &path, version).await.map_err(|why| {
+        cannot(&why).hint(
+            "the path of the file that is meant; hba_file in postgresql.conf says which the server reads",
+        )
+    })?;
     let Some(server) = place.server().await? else { return Ok(source.said_to_be(Loaded::AtNextStart)) };
     let session = match login(&place, &server, &Asked::default()) {
         Ok(who) => place.session(&server, &who).await,
