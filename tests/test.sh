@@ -39,10 +39,11 @@ done
 tests/provision/docker.sh $images compose-v1 compose-v2 ||
     echo "the lines above say why scenarios with containers are going to fail" >&2
 
+# With the feature cargo builds pgseal-faulty beside pgseal, for the scenarios that kill it or have the disk refuse.
 # First the examples of the documentation: the closing line is to be that of the tests.
 cargo test --workspace --locked --doc
 if cargo nextest --version >/dev/null 2>&1; then
-    cargo nextest run --workspace --locked --profile "$profile" "$@"
+    cargo nextest run --workspace --locked --features pgseal/faults --profile "$profile" "$@"
 else
-    cargo test --workspace --locked --no-fail-fast --lib --bins --tests "$@"
+    cargo test --workspace --locked --features pgseal/faults --no-fail-fast --lib --bins --tests "$@"
 fi

@@ -17,6 +17,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 #[must_use]
 pub(crate) struct Pgseal<'s> {
     sandbox: &'s Sandbox,
+    binary: &'static Path,
     account: Account,
     args: Vec<OsString>,
     env: Vec<(String, OsString)>,
@@ -31,6 +32,7 @@ impl<'s> Pgseal<'s> {
     pub(crate) fn new(sandbox: &'s Sandbox) -> Self {
         Self {
             sandbox,
+            binary: Path::new(env!("CARGO_BIN_EXE_pgseal")),
             account: Account::current(),
             args: Vec::new(),
             env: Vec::new(),
@@ -39,6 +41,12 @@ impl<'s> Pgseal<'s> {
             stdin: Vec::new(),
             limit: LIMIT,
         }
+    }
+
+    /// Another program in the place of pgseal.
+    pub(super) fn binary(mut self, binary: &'static str) -> Self {
+        self.binary = Path::new(binary);
+        self
     }
 
     pub(crate) fn arg(mut self, arg: impl Into<OsString>) -> Self {
@@ -113,9 +121,11 @@ impl<'s> Pgseal<'s> {
     }
 
     fn command(self) -> (std::process::Command, Vec<u8>) {
-        let built = Path::new(env!("CARGO_BIN_EXE_pgseal"));
-        let binary =
-            if self.account == Account::current() { built.to_owned() } else { reachable_by_all(built) };
+        let binary = if self.account == Account::current() {
+            self.binary.to_owned()
+        } else {
+            reachable_by_all(self.binary)
+        };
         let dir = self.work_dir();
         let home = self.sandbox.home_of(&self.account);
         let mut command = match self.script {

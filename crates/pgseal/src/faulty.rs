@@ -6,6 +6,7 @@ mod delegate;
 mod failure;
 #[path = "faults/armed.rs"]
 mod faults;
+mod findings;
 mod folder;
 mod hba;
 mod interrupt;

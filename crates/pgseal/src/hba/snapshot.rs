@@ -68,6 +68,13 @@ impl Snapshot {
         }
     }
 
+    /// The first path that did not come through for a reason that counts.
+    pub(crate) fn refused(&self, counts: impl Fn(&FileFault) -> bool) -> Option<(&ByteString, &FileFault)> {
+        let files = self.read.iter().filter_map(|(path, read)| Some((path, read.as_ref().err()?)));
+        let folders = self.listed.iter().filter_map(|(path, listed)| Some((path, listed.as_ref().err()?)));
+        files.chain(folders).find(|(_, why)| counts(why))
+    }
+
     fn is_full(&self) -> bool {
         self.read.len() + self.listed.len() >= MOST_FILES || self.bytes >= MOST_BYTES
     }

@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use pgseal_conf::files::FileFault;
 use pgseal_conf::settings::{CommandLine, ErrorLimit, Settings, postmaster_opts};
 use pgseal_conf::{ByteString, PgVersion};
 
@@ -24,19 +25,31 @@ impl Place {
         text.parse().map_err(|error| Failure::new(format!("{}: {error}", path.display())))
     }
 
-    /// What the files and the command line of the last start say.
-    pub(crate) async fn settings(&mut self, config_file: &Path, version: PgVersion) -> Settings {
+    /// What the files and the command line of the last start say. A file that did not come through is an error,
+    /// in the system's words: PostgreSQL's own are only that it could not be opened, and of one that need not
+    /// be there it says nothing at all.
+    pub(crate) async fn settings(&mut self, config_file: &Path, version: PgVersion) -> Result<Settings> {
         let (config_file, data) = (bytes_of(config_file), bytes_of(&self.data));
-        let (settings, _) = Snapshot::of(&mut self.hands, |files| {
+        let (settings, files) = Snapshot::of(&mut self.hands, |files| {
             Settings::load(&config_file, Some(&data), files, version, ErrorLimit::Hundred)
         })
         .await;
-        settings.with_command_line(self.command_line().await)
+        let broken = !settings.errors.is_empty();
+        let counts = |why: &FileFault| match why {
+            FileFault::Other(_) => true,
+            // The server's user is denied it, too: where it need not be there, PostgreSQL goes on without it.
+            FileFault::Denied => broken,
+            _ => false,
+        };
+        if let Some((path, why)) = files.refused(counts) {
+            return Err(Failure::new(format!("could not read {path}: {why}")));
+        }
+        Ok(settings.with_command_line(self.command_line().await?))
     }
 
     /// Where the rules lie, as the files say it.
-    pub(crate) async fn hba_file(&mut self, version: PgVersion) -> PathBuf {
-        let command_line = self.command_line().await;
+    pub(crate) async fn hba_file(&mut self, version: PgVersion) -> Result<PathBuf> {
+        let command_line = self.command_line().await?;
         let named =
             |name| command_line.get(name).map(|value| self.data.join(OsStr::from_bytes(value.as_bytes())));
         let config_file = named("config_file").unwrap_or_else(|| match &self.layout {
@@ -45,18 +58,22 @@ impl Place {
             }
             _ => self.data.join("postgresql.conf"),
         });
-        let settings = self.settings(&config_file, version).await;
-        settings.effective("hba_file").map_or_else(
+        let settings = self.settings(&config_file, version).await?;
+        Ok(settings.effective("hba_file").map_or_else(
             || self.data.join("pg_hba.conf"),
             |value| self.data.join(OsStr::from_bytes(value.value().as_bytes())),
-        )
+        ))
     }
 
-    async fn command_line(&mut self) -> CommandLine {
-        let text = self.hands.read(&self.data.join("postmaster.opts"), LIMIT).await;
-        let arguments = text.map(|text| postmaster_opts(&text)).unwrap_or_default();
+    /// None where the server was never started.
+    async fn command_line(&mut self) -> Result<CommandLine> {
+        let path = self.data.join("postmaster.opts");
+        let arguments = match self.hands.look(&path).await? {
+            Some(_) => postmaster_opts(&self.hands.read(&path, LIMIT).await?),
+            None => Vec::new(),
+        };
         let given: Vec<&[u8]> = arguments.iter().skip(1).map(ByteString::as_bytes).collect();
-        CommandLine::parse(&given)
+        Ok(CommandLine::parse(&given))
     }
 }
 

@@ -49,7 +49,7 @@ pub(crate) async fn observe(
     let main = server_file(place, &named("config_file")).await?;
     let auto = server_file_if_any(place, &place.data.join("postgresql.auto.conf")).await?;
     let hba = server_file(place, &named("hba_file")).await?;
-    let files = place.settings(&main.named, version).await;
+    let files = place.settings(&main.named, version).await?;
     let rules = fetch(&mut place.hands, &bytes_of_path(&hba.named), version)
         .await
         .map_err(|why| Failure::new(format!("could not read the server's pg_hba.conf: {why}")))?;

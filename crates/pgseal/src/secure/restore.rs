@@ -43,6 +43,7 @@ pub(crate) async fn restore(
             .because(format!("the journal of change {} is {}", change.id, journal.folder_of(change).display()))
             .hint("put our blocks out by hand (they bear the change's id), or put back the files as pgseal left them"));
     }
+    keys_are_kept(place, change, written).await?;
     let found = journal.phase(change)?;
     if *phase == Phase::Undone && found != Phase::Undoing {
         // Half of an undo is no state that anybody asked for: whoever finds it goes on with it.
@@ -81,6 +82,26 @@ async fn changed_by_others(place: &mut Place, written: &[FileChange]) -> Result<
         }
     }
     Ok(all)
+}
+
+/// A key that was let go when a later change kept its own cannot be put back; then nothing is.
+async fn keys_are_kept(place: &mut Place, change: &Change, written: &[FileChange]) -> Result<()> {
+    for file in written {
+        let Some(Before { digest, image: Image::Beside(kept), .. }) = &file.before else { continue };
+        let stands = place.digest_of(&file.path).await?.as_ref() == Some(digest);
+        if !stands && place.hands.look(kept).await?.is_none() {
+            return Err(Failure::new(format!(
+                "change {} replaced a private key that is no longer kept ({})",
+                change.id,
+                kept.display()
+            ))
+            .because(
+                "one previous key is kept, and a later change has kept its own since; nothing was changed",
+            )
+            .hint(format!("pgseal secure {} --reissue --ca DIR for a new certificate", place.word)));
+        }
+    }
+    Ok(())
 }
 
 async fn put_back(place: &mut Place, journal: &Journal, change: &Change, file: &FileChange) -> Result<()> {

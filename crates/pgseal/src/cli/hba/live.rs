@@ -46,7 +46,7 @@ pub(super) async fn of_folder(folder: &Folder) -> Result<Source> {
 pub(super) async fn of_place(word: &str) -> Result<Source> {
     let mut place = Target::place(word).await?;
     let version = place.version().await?;
-    let path: ByteString = place.hba_file(version).await.as_os_str().as_bytes().into();
+    let path: ByteString = place.hba_file(version).await?.as_os_str().as_bytes().into();
     let source = fetch(&mut place.hands, &path, version).await.map_err(|why| {
         cannot(&why).hint(
             "the path of the file that is meant; hba_file in postgresql.conf says which the server reads",

@@ -1,0 +1,225 @@
+//! SIGKILL takes the whole of a `secure` or an `undo` at every point of its work: before each byte that it writes, each
+//! fsync, each rename, each reload. Each time the server runs on, starts again as it stands, lets the administrator in and
+//! shows a state that was proved; the next run goes through, and after `undo` every file is what it was.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::harness::{
+    Account, Dice, Kept, Living, Met, Pgseal, Point, Ran, Shown, Trace, in_turn, on_all_versions, record,
+    samples, some_of,
+};
+
+/// Configuration and what lies beside it, to the byte.
+type Files = BTreeMap<PathBuf, Kept>;
+
+/// What is cut off, and from where it starts.
+#[derive(Clone, Copy, Debug)]
+enum Journey {
+    /// From no TLS at all to TLS only, with a new CA.
+    Enforce,
+    /// A new certificate in the place of the one that an earlier change installed, and TLS only.
+    Reissue,
+    /// Back from TLS only.
+    Undo,
+}
+
+impl Journey {
+    /// A server to begin with, and its files before pgseal ever saw it.
+    fn begin(self, version: u32, by: &Account) -> (Living, Files) {
+        let living = Living::of(version);
+        // In postgresql.auto.conf, which beats the main file and has to be changed with it.
+        living.sql("ALTER SYSTEM SET ssl = off");
+        living.sql("ALTER SYSTEM SET ssl_ciphers = 'HIGH'");
+        living.reload();
+        let untouched = living.kept_files();
+        match self {
+            Self::Enforce => {}
+            Self::Reissue => drop(living.secured(by)),
+            Self::Undo => drop(living.secure(&["--enforce"], by).run().succeeded()),
+        }
+        (living, untouched)
+    }
+
+    fn command<'l>(self, living: &'l Living, by: &Account) -> Pgseal<'l> {
+        match self {
+            Self::Enforce => {
+                let command = living.verb("secure", &["--yes", "--enforce", "--new-ca"], by);
+                command.arg(living.ca_of(by))
+            }
+            Self::Reissue => living.secure(&["--enforce", "--reissue"], by),
+            Self::Undo => living.verb("undo", &["--allow-insecure"], by),
+        }
+    }
+
+    /// What may be seen on the way, old and new among it.
+    fn states(self) -> &'static [Shown] {
+        match self {
+            Self::Enforce | Self::Undo => &[Shown::Plaintext, Shown::Both, Shown::TlsOnly],
+            Self::Reissue => &[Shown::Both, Shown::TlsOnly],
+        }
+    }
+
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Enforce => "secure --enforce",
+            Self::Reissue => "secure --enforce --reissue",
+            Self::Undo => "undo",
+        }
+    }
+}
+
+/// One run to be cut off.
+struct Case {
+    journey: Journey,
+    met: Met,
+    /// How the server is started again afterwards: not at all, in good order, or after a crash.
+    restart: u32,
+}
+
+#[test]
+fn a_killed_secure_is_taken_back_or_finished_by_the_next() {
+    every_point(Journey::Enforce);
+}
+
+#[test]
+fn a_killed_reissue_keeps_the_key_that_was_there() {
+    every_point(Journey::Reissue);
+}
+
+#[test]
+fn a_killed_undo_is_gone_on_with_by_the_next() {
+    every_point(Journey::Undo);
+}
+
+/// Each point, in turn by root and by the server's own user; below a soak a tenth of them.
+fn every_point(journey: Journey) {
+    let mut dice = Dice::new(journey.words());
+    let trace = |version: u32, by: &Account| points_of(journey, version, by);
+    let all = match journey {
+        Journey::Enforce => on_all_versions(trace),
+        Journey::Reissue | Journey::Undo => in_turn(trace),
+    };
+    let count = samples(u32::try_from(all.len()).unwrap());
+    for met in some_of(all, count, &mut dice) {
+        Case { journey, met, restart: dice.below(3) }.holds();
+    }
+    eprintln!("{}: {count} kills", journey.words());
+    record(&format!("a killed {} leaves a server that starts and work for the next", journey.words()), count);
+}
+
+/// All points between which something changes.
+fn points_of(journey: Journey, version: u32, by: &Account) -> Vec<Point> {
+    let (living, _) = journey.begin(version, by);
+    let trace = Trace::new(living.sandbox());
+    journey.command(&living, by).traced(&trace).run().succeeded();
+    let mut points = trace.points();
+    points.retain(|point| !point.is_look());
+    assert!(points.len() > 20, "{points:?}");
+    points
+}
+
+impl Case {
+    fn holds(&self) {
+        let (mut living, untouched) = self.journey.begin(self.met.version, &self.met.by);
+        let before = living.kept_files();
+        let committed = changes(&living, &self.met.by, &["committed"]);
+        let trace = Trace::new(living.sandbox());
+        let killed =
+            self.journey.command(&living, &self.met.by).killed_at(&trace, self.met.point.number).run();
+        assert_eq!(killed.signal(), Some(9), "{killed}");
+        let at = format!(
+            "{} on {} by {} was killed {}",
+            self.journey.words(),
+            self.met.version,
+            self.met.by.name(),
+            trace.last()
+        );
+        eprintln!("{at}");
+
+        self.shows_a_state(&living, &at);
+        match self.restart {
+            0 => {}
+            1 => living.restart(),
+            _ => {
+                living.crash();
+                living.start();
+            }
+        }
+        self.shows_a_state(&living, &at);
+        match self.journey {
+            Journey::Enforce | Journey::Reissue => {
+                let stood = changes(&living, &self.met.by, &["committed"]) > committed;
+                let mut as_it_stood = living.kept_files();
+                // The key that it kept goes when the next change keeps one.
+                as_it_stood.retain(|path, _| !path.to_string_lossy().contains("/previous-"));
+                let next = self.journey.command(&living, &self.met.by).run();
+                assert_eq!(next.code(), Some(0), "{at}, and the next:\n{next}");
+                assert_eq!(living.shown(), Shown::TlsOnly, "{at}");
+                living.restart();
+                assert_eq!(living.shown(), Shown::TlsOnly, "{at}, finished and restarted");
+                if stood && matches!(self.journey, Journey::Reissue) {
+                    self.undone_to(&living, &as_it_stood, &at);
+                    self.no_further(&living, &as_it_stood, &at);
+                } else {
+                    self.undone_to(&living, &before, &at);
+                    assert_eq!(living.shown(), self.journey.states()[0], "{at}, undone");
+                }
+            }
+            Journey::Undo => self.undone_from(&mut living, &untouched, &at),
+        }
+        assert_eq!(living.half_written(), Vec::<String>::new(), "{at}");
+    }
+
+    fn shows_a_state(&self, living: &Living, at: &str) {
+        let shown = living.shown();
+        assert!(self.journey.states().contains(&shown), "{at}, and shows {shown:?}");
+    }
+
+    /// Undoes until the files are those of before, or nothing is left to undo.
+    fn undone_to(&self, living: &Living, before: &Files, at: &str) {
+        loop {
+            let undo = Journey::Undo.command(living, &self.met.by).run();
+            assert_eq!(undo.code(), Some(0), "{at}, and undone:\n{undo}");
+            if living.kept_files() == *before {
+                break;
+            }
+            assert!(changes(living, &self.met.by, STAND) > 0, "{at}, and files differ from before");
+        }
+    }
+
+    /// Of two keys that were replaced, the older one is no longer there to be put back.
+    fn no_further(&self, living: &Living, before: &Files, at: &str) {
+        let undo = Journey::Undo.command(living, &self.met.by).run();
+        assert_eq!(undo.code(), Some(3), "{at}, and undone twice:\n{undo}");
+        assert!(undo.stderr().contains("private key that is no longer kept"), "{at}:\n{undo}");
+        assert_eq!(living.kept_files(), *before, "{at}");
+        assert_eq!(living.shown(), Shown::TlsOnly, "{at}");
+    }
+
+    /// The next command is `undo` again, or a `secure` that finds the undo unfinished.
+    fn undone_from(&self, living: &mut Living, untouched: &Files, at: &str) {
+        if self.met.point.number.is_multiple_of(2) {
+            let next = living.secure(&["--enforce"], &self.met.by).run();
+            assert_eq!(next.code(), Some(0), "{at}, and the next:\n{next}");
+            assert_eq!(living.shown(), Shown::TlsOnly, "{at}, and secured again");
+        }
+        while changes(living, &self.met.by, STAND) > 0 {
+            let next = Journey::Undo.command(living, &self.met.by).run();
+            assert_eq!(next.code(), Some(0), "{at}, and the next:\n{next}");
+        }
+        living.restart();
+        assert_eq!(living.shown(), Shown::Plaintext, "{at}, undone");
+        assert_eq!(living.kept_files(), *untouched, "{at}, undone");
+    }
+}
+
+/// What `undo` could still take back.
+const STAND: &[&str] = &["committed", "unfinished", "being undone"];
+
+/// How many changes `history` shows in one of those states.
+fn changes(living: &Living, by: &Account, states: &[&str]) -> usize {
+    let history: Ran = living.verb("history", &["--format", "json"], by).run().succeeded();
+    let changes = history.json()["changes"].as_array().cloned().unwrap_or_default();
+    changes.iter().filter(|change| states.contains(&change["state"].as_str().unwrap_or_default())).count()
+}
