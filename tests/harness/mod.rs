@@ -74,7 +74,7 @@ pub(crate) use sealed::Sealed;
 pub(crate) use server::Server;
 pub(crate) use shown::Shown;
 pub(crate) use sql::{Sql, hex_of, unhex};
-pub(crate) use storm::{Bench, Storm, transactions};
+pub(crate) use storm::{Bench, Resident, Storm, transactions};
 pub(crate) use template::{PASSWORD, SUPERUSER};
 pub(crate) use trace::{Met, Point, Trace, in_turn, on_all_versions, some_of};
 pub(crate) use tree::{AsServer, Tree, as_bytes};

@@ -2,11 +2,12 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use super::account::Account;
 use super::install::Install;
-use super::process::{Ran, run};
+use super::process::{Ran, Running, run};
 
 /// A psql to be run with one connection string, in a clean environment.
 #[must_use]
@@ -58,12 +59,22 @@ impl Psql {
     /// a failed connection with 2.
     #[track_caller]
     pub(crate) fn run(self, sql: &str) -> Ran {
+        run(self.command(), sql.as_bytes(), Duration::from_secs(30))
+    }
+
+    /// The same, for statements that take their time.
+    #[track_caller]
+    pub(crate) fn start(self, sql: &str) -> Running {
+        Running::start(self.command(), sql.as_bytes())
+    }
+
+    fn command(self) -> Command {
         let mut command = self.account.command(&self.program, &self.home);
         command
             .current_dir("/")
             .envs(self.env)
             .args(["-X", "-w", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f", "-"])
             .arg(&self.conninfo);
-        run(command, sql.as_bytes(), Duration::from_secs(30))
+        command
     }
 }

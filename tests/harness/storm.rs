@@ -12,6 +12,7 @@ use super::account::Account;
 use super::install::Install;
 use super::living::{APP, APP_PASSWORD, Living};
 use super::process::Running;
+use super::psql::Psql;
 use super::template::SUPERUSER;
 
 /// How long a machine that does much else may take for a few connections.
@@ -44,7 +45,7 @@ impl Storm {
             let conninfo = conninfo.clone();
             thread::spawn(move || {
                 while !over.load(Ordering::Relaxed) {
-                    let psql = super::psql::Psql::to(&conninfo).of(&Install::of(15));
+                    let psql = Psql::to(&conninfo).of(&Install::of(15));
                     let ran = psql.env("PGPASSWORD", APP_PASSWORD).run("SELECT 'in'");
                     if ran.code() == Some(0) && ran.stdout() == "in\n" {
                         made.fetch_add(1, Ordering::Relaxed);
@@ -160,6 +161,53 @@ impl Bench {
         let ran = self.running.wait(Duration::from_secs(3600));
         assert_eq!(ran.signal(), Some(15), "pgbench should have run until it was ended:\n{ran}");
         assert!(!ran.stderr().contains("abort") && !ran.stderr().contains("error"), "{ran}");
+    }
+}
+
+/// A psql that stays connected.
+pub(crate) struct Resident {
+    running: Running,
+}
+
+impl Resident {
+    /// Returns when it has its session. `name` is its application_name, which no other session has.
+    #[track_caller]
+    pub(crate) fn new(living: &Living, psql: Psql, name: &str) -> Self {
+        Self::that(living, psql, name, "SELECT pg_sleep(3600)")
+    }
+
+    /// One that speaks the replication protocol.
+    #[track_caller]
+    pub(crate) fn replicating(living: &Living, psql: Psql, name: &str) -> Self {
+        Self::that(living, psql, name, "IDENTIFY_SYSTEM \\watch 3600")
+    }
+
+    fn that(living: &Living, psql: Psql, name: &str, does: &str) -> Self {
+        let running = psql.env("PGAPPNAME", name).start(does);
+        let count = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = '{name}' AND query <> ''"
+        );
+        let end = Instant::now() + PATIENCE;
+        while living.sql(&count) != "1" {
+            assert!(Instant::now() < end, "psql did not connect within {PATIENCE:?}");
+            thread::sleep(Duration::from_millis(2));
+        }
+        Self { running }
+    }
+
+    /// Ends it; fails where it had lost its session.
+    #[track_caller]
+    pub(crate) fn stayed(self) {
+        self.running.signal(super::Signal::KILL);
+        let ran = self.running.wait(Duration::from_secs(3600));
+        assert_eq!(ran.signal(), Some(9), "psql should have stayed connected:\n{ran}");
+    }
+
+    /// Fails unless the server ended its session.
+    #[track_caller]
+    pub(crate) fn was_ended(self) {
+        let ran = self.running.wait(Duration::from_secs(3600)).ended(2);
+        ran.complains("terminating connection due to administrator command");
     }
 }
 

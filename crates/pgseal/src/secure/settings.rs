@@ -76,12 +76,17 @@ pub(crate) fn main_file(
         };
     }
     let same = ours.is_some_and(|block| block.lines.iter().copied().eq(lines.iter().map(String::as_bytes)));
-    if same {
+    let beaten = beaten(facts, wished);
+    if same && !beaten {
         return Ok(None);
     }
     let note = format!("change {change}. Undo: pgseal undo {word}");
     let block = Block::new(ID, &note, lines).map_err(unfit)?;
     let new = match ours {
+        Some(_) if beaten => {
+            let bare = block::remove(old, ID).map_err(unfit)?;
+            block::insert(&bare, BlockPlace::End, &block)
+        }
         Some(_) => block::replace(old, &block),
         None => block::insert(old, BlockPlace::End, &block),
     };
@@ -104,6 +109,23 @@ fn said_elsewhere(facts: &Facts, wish: &Wished) -> bool {
         None => facts.settings.get(wish.name).map(|setting| setting.boot.clone()).unwrap_or_default(),
     };
     satisfies(wish, &value)
+}
+
+/// Whether a line that is read after our block says something else: the last one wins (guc-file.l,
+/// ProcessConfigFileInternal). `postgresql.auto.conf` is seen to by itself.
+fn beaten(facts: &Facts, wished: &[Wished]) -> bool {
+    let ours = our_lines(facts);
+    let is_auto =
+        |file| facts.files.path(file).is_some_and(|path| path.as_bytes().ends_with(b"/postgresql.auto.conf"));
+    wished.iter().any(|wish| {
+        let last = facts.files.settings.iter().rfind(|setting| {
+            setting.name.as_bytes().eq_ignore_ascii_case(wish.name.as_bytes()) && !is_auto(setting.file)
+        });
+        last.is_some_and(|last| {
+            let is_ours = last.file == 0 && ours.contains(&last.line);
+            !is_ours && !satisfies(wish, &String::from_utf8_lossy(last.value.as_bytes()))
+        })
+    })
 }
 
 fn our_lines(facts: &Facts) -> std::ops::Range<u32> {

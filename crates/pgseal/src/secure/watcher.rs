@@ -1,6 +1,7 @@
 //! The watcher of `--confirm-within`: this program again, apart from the terminal, that takes a change
 //! back when its time has come and nobody confirmed it. After a reboot the next run of pgseal does.
 
+use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -22,24 +23,39 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// How long it goes on trying once the time has come, in seconds. Then the next run of pgseal takes over.
 const GIVES_UP_AFTER: i64 = 24 * 60 * 60;
 
+/// Returns when the watcher has left the terminal behind.
 pub(crate) fn start(word: &str, change: &str) -> Result<()> {
     let failed = |error: std::io::Error| {
         Failure::new(format!("could not start the watcher of --confirm-within: {error}"))
     };
-    Command::new("/proc/self/exe")
+    let mut command = Command::new("/proc/self/exe");
+    // It logs in nowhere, and lives long: no password stays in its environment.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_libpq(&name.to_string_lossy())) {
+        command.env_remove(name);
+    }
+    let mut child = command
         .args([ARGUMENT, word, change])
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
-        .map(drop)
-        .map_err(failed)
+        .map_err(failed)?;
+    let mut said = child.stdout.take().ok_or_else(|| failed(std::io::ErrorKind::BrokenPipe.into()))?;
+    said.read_exact(&mut [0]).map_err(failed)
+}
+
+/// PGPASSWORD and its like, and not PGSEAL_STATE_DIR.
+fn is_of_libpq(name: &str) -> bool {
+    name.starts_with("PG") && !name.starts_with("PGSEAL_") && !name.starts_with("PG_")
 }
 
 /// The watcher's whole life.
 pub(crate) async fn watch(word: &str, change: &str) -> Result<()> {
     // A session of its own: the terminal may go.
     let _ = setsid();
+    let mut out = std::io::stdout();
+    // Nobody may listen, which changes nothing.
+    let _ = out.write_all(b"\n").and_then(|()| out.flush());
     let mut place = Target::place(word).await?;
     let identifier = place.identifier().await?;
     let Some(journal) = Journal::find(identifier, &place.key())? else { return Ok(()) };
