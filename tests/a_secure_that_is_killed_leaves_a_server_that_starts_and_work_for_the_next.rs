@@ -4,10 +4,12 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
 
 use crate::harness::{
-    Account, Dice, Kept, Living, Met, Pgseal, Point, Ran, Shown, Trace, in_turn, on_all_versions, record,
-    samples, some_of,
+    Account, Dice, Kept, Living, Met, Pgseal, Point, Ran, Shown, Signal, Trace, in_turn, on_all_versions,
+    record, samples, some_of, versions,
 };
 
 /// Configuration and what lies beside it, to the byte.
@@ -92,6 +94,50 @@ fn a_killed_undo_is_gone_on_with_by_the_next() {
     every_point(Journey::Undo);
 }
 
+/// The next run is killed, too, before it has taken back what the first one left; and then the one after that is not.
+#[test]
+fn who_is_killed_while_taking_back_leaves_no_more_than_the_first() {
+    let mut dice = Dice::new("killed twice");
+    let all = in_turn(|version, by| points_of(Journey::Enforce, version, by));
+    let mut twice = 0;
+    for _ in 0..samples(200) {
+        let met = dice.pick(&all).clone();
+        let case = Case { journey: Journey::Enforce, met, restart: dice.below(3) };
+        twice += u32::from(case.holds_when_killed_again_at(1 + u64::from(dice.below(150))));
+    }
+    eprintln!("{twice} of {} killed twice", samples(200));
+    assert!(twice > samples(200) / 2, "only {twice} of {} were killed twice", samples(200));
+    record("a secure that is killed while it takes another back leaves no more than the first", twice);
+}
+
+/// By somebody else and at any moment: the delegate lives a little longer, and the next run comes at once.
+#[test]
+fn a_run_that_is_killed_from_outside_is_followed_at_once() {
+    let mut dice = Dice::new("killed from outside");
+    let accounts = Account::current_and_server();
+    let mut killed = 0;
+    for round in 0..samples(200) {
+        let version = *dice.pick(versions());
+        let by = &accounts[round as usize % accounts.len()];
+        let (living, untouched) = Journey::Enforce.begin(version, by);
+        let command = Journey::Enforce.command(&living, by).start();
+        thread::sleep(Duration::from_millis(u64::from(dice.below(400))));
+        command.signal(Signal::KILL);
+        let first = command.wait(Duration::from_secs(60));
+        let next = Journey::Enforce.command(&living, by).run();
+        killed += u32::from(first.code().is_none());
+        assert_eq!(next.code(), Some(0), "{first}\nand the next:\n{next}");
+        assert_eq!(living.shown(), Shown::TlsOnly, "{first}\nand the next:\n{next}");
+        while changes(&living, by, STAND) > 0 {
+            Journey::Undo.command(&living, by).run().succeeded();
+        }
+        assert_eq!(living.kept_files(), untouched, "{first}\nand the next:\n{next}");
+        assert_eq!(living.half_written(), Vec::<String>::new(), "{first}\nand the next:\n{next}");
+    }
+    assert!(killed > samples(200) / 2, "only {killed} of {} were killed", samples(200));
+    record("a secure that is killed from outside is followed by one that goes through", killed);
+}
+
 /// Each point, in turn by root and by the server's own user; below a soak a tenth of them.
 fn every_point(journey: Journey) {
     let mut dice = Dice::new(journey.words());
@@ -169,6 +215,30 @@ impl Case {
             Journey::Undo => self.undone_from(&mut living, &untouched, &at),
         }
         assert_eq!(living.half_written(), Vec::<String>::new(), "{at}");
+    }
+
+    /// Whether there was a second one to be killed: the first may have been at its end.
+    fn holds_when_killed_again_at(&self, point: u64) -> bool {
+        let (mut living, untouched) = self.journey.begin(self.met.version, &self.met.by);
+        let trace = Trace::new(living.sandbox());
+        self.journey.command(&living, &self.met.by).killed_at(&trace, self.met.point.number).run();
+        let first = trace.last();
+        let trace = Trace::new(living.sandbox());
+        let again = self.journey.command(&living, &self.met.by).killed_at(&trace, point).run();
+        let at = format!("killed {first}, and again {}", trace.last());
+        eprintln!("{at}");
+        assert!(matches!(again.code(), None | Some(0)), "{at}:\n{again}");
+        self.shows_a_state(&living, &at);
+        if self.restart > 0 {
+            living.restart();
+            self.shows_a_state(&living, &at);
+        }
+        let next = self.journey.command(&living, &self.met.by).run();
+        assert_eq!(next.code(), Some(0), "{at}, and the next:\n{next}");
+        assert_eq!(living.shown(), Shown::TlsOnly, "{at}");
+        self.undone_to(&living, &untouched, &at);
+        assert_eq!(living.half_written(), Vec::<String>::new(), "{at}");
+        again.code().is_none()
     }
 
     fn shows_a_state(&self, living: &Living, at: &str) {

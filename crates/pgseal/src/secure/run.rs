@@ -119,6 +119,11 @@ async fn take_back(
         let mut place = Target::place(word).await?;
         // What the delegate so far had in hand comes to its end first.
         place.alone().await?;
+        // A phase that could not be written may be there all the same. Whoever finds half of this walk has to
+        // see that it is one.
+        if journal.phase(change)? != Phase::Begun {
+            journal.set(change, &Phase::Begun)?;
+        }
         restore(&mut place, journal, change, reached, &Phase::RolledBack).await
     };
     match restored.await {
