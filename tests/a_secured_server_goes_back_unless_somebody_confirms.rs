@@ -116,7 +116,9 @@ fn the_watcher_outlives_the_terminal_and_knows_no_password() {
         let running = living.secure(&["--confirm-within", "1h"], &by).start();
         let pgseal = running.pid();
         running.wait(Duration::from_secs(60)).succeeded().says("awaiting confirmation");
-        let [watcher] = watchers(&living)[..] else { panic!("one watcher: {:?}", watchers(&living)) };
+        // What it starts bears its words until it has its own.
+        until("there is one watcher", || watchers(&living).len() == 1);
+        let watcher = watchers(&living)[0];
         let environment = fs::read(format!("/proc/{watcher}/environ")).expect("our own process");
         let environment = String::from_utf8_lossy(&environment).into_owned();
         assert!(!environment.contains(PASSWORD) && !environment.contains("PGPASSWORD"), "{environment}");

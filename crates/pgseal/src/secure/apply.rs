@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use super::facts::Facts;
+use super::log::Mark;
 use super::observe::PEM;
 use super::plan::{Plan, Stage, StageKind, Write};
 use super::prove::{promised, prove};
@@ -21,9 +22,11 @@ use crate::journal::{Before, Change, FileChange, Founded, Image, Journal, digest
 use crate::place::{Login, Place};
 use crate::server::process::RunningServer;
 use crate::sql::{rows_of, text_of};
-use crate::verify::claim::Proof;
+use crate::verify::claim::{Claim, ClaimName, Proof};
 
 const LOADED_WITHIN: Duration = Duration::from_secs(20);
+/// The postmaster says what it makes of a reload before anything else happens.
+const LOG_LINES: usize = 8;
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(5);
 
 /// A server about to be changed, and what is held of it.
@@ -112,8 +115,9 @@ pub(crate) async fn apply(work: &mut Work<'_>, change: &Change) -> Result<Proof>
         }
         faults::step("a stage is written");
         nothing_new_is_wrong(work.held, &broken).await?;
+        let log = Mark::here(work.place, work.held).await;
         reload(work).await?;
-        proof = Some(proved(work, stage).await?);
+        proof = Some(proved(work, stage, &log).await?);
         faults::step("a stage is proved");
     }
     match proof {
@@ -195,18 +199,24 @@ fn lost(why: &str) -> Failure {
 }
 
 /// A new login from inside, then every claim; one that was promised and does not hold is an error.
-async fn proved(work: &mut Work<'_>, stage: &Stage) -> Result<Proof> {
-    let proof = look_again(work).await?;
+async fn proved(work: &mut Work<'_>, stage: &Stage, log: &Mark) -> Result<Proof> {
+    let mut proof = look_again(work).await?;
+    if stage.kind == StageKind::Tls && serves_what_it_served(work) {
+        proof.add(taken_up(work, log).await);
+    }
     let kind = if work.plan.enforce && stage.kind == StageKind::Tls && !work.plan.has(StageKind::Rules) {
         StageKind::Rules
     } else {
         stage.kind
     };
+    let counts = |claim: &Claim| {
+        promised(claim.name, work.plan, kind, work.who, work.excepted)
+            || (claim.name, claim.holds) == (ClaimName::SettingsTakenUp, Some(false))
+    };
     let failed: Vec<String> = proof
         .claims
         .iter()
-        .filter(|claim| claim.holds != Some(true))
-        .filter(|claim| promised(claim.name, work.plan, kind, work.who, work.excepted))
+        .filter(|claim| claim.holds != Some(true) && counts(claim))
         .map(|claim| {
             let reason = claim.reason.clone().unwrap_or_default();
             format!("{}: {} {reason}", claim.name.title(), claim.evidence)
@@ -215,8 +225,24 @@ async fn proved(work: &mut Work<'_>, stage: &Stage) -> Result<Proof> {
     if failed.is_empty() {
         return Ok(proof);
     }
-    let log = super::observe::log_lines(work.place, work.held).await;
+    let mut said = log.since(work.place).await;
+    said.truncate(LOG_LINES);
     Err(Failure::new("the wire does not show what was promised")
         .because_all(failed)
-        .because_all(log.into_iter().map(|line| format!("server log: {line}"))))
+        .because_all(said.into_iter().map(|line| format!("server log: {line}"))))
+}
+
+/// Then nothing on the wire tells whether the server followed its settings: one that could not goes on as it
+/// was, and SHOW tells what the files say.
+fn serves_what_it_served(work: &Work<'_>) -> bool {
+    work.facts.view.certificate == Some(work.plan.leaf.fingerprint().to_string())
+}
+
+async fn taken_up(work: &mut Work<'_>, log: &Mark) -> Claim {
+    let name = ClaimName::SettingsTakenUp;
+    match log.taken_up(work.place).await {
+        Some(Ok(())) => Claim::holds(name, "the server's log tells of the reload, and of nothing amiss"),
+        Some(Err(line)) => Claim::fails(name, line, "it goes on with the TLS that it had"),
+        None => Claim::cannot_tell(name, "the server's log does not tell, or cannot be read"),
+    }
 }

@@ -8,6 +8,7 @@ pub(crate) mod examine;
 pub(crate) mod facts;
 mod judge;
 pub(crate) mod lockout;
+mod log;
 mod managed;
 mod observe;
 pub(crate) mod plan;

@@ -11,13 +11,11 @@ use pgseal_wire::Session;
 
 use super::facts::{Facts, OwnFiles, ServerFile, Setting};
 use super::{present, view};
-use crate::delegate::message::{Reply, Request};
 use crate::failure::{Failure, Result};
 use crate::hba::fetch::fetch;
 use crate::hba::roles::roles;
 use crate::journal::digest;
 use crate::place::{Login, Place};
-use crate::privilege::files::Kind;
 use crate::server::process::RunningServer;
 use crate::sessions::sessions;
 use crate::sql::{rows_of, text_of};
@@ -271,36 +269,4 @@ fn bytes_of_path(path: &Path) -> ByteString {
 /// A path as the server writes it: relative to the data directory.
 pub(super) fn in_data(place: &Place, path: &str) -> PathBuf {
     place.data.join(OsStr::new(path))
-}
-
-/// The end of the server's log, where it can be found: what explains a refused reload.
-pub(super) async fn log_lines(place: &mut Place, session: &Session) -> Vec<String> {
-    let Ok(rows) = rows_of(session, "SELECT pg_current_logfile()", &[]).await else { return Vec::new() };
-    let named = rows.first().and_then(|row| row.try_get::<_, Option<String>>(0).ok()).flatten();
-    let path = match (&place.layout, named) {
-        (_, Some(path)) => in_data(place, &path),
-        (crate::place::Layout::Cluster { version, name }, None) => {
-            PathBuf::from(format!("/var/log/postgresql/postgresql-{version}-{name}.log"))
-        }
-        (crate::place::Layout::Folder, None) => {
-            place.data.parent().unwrap_or(Path::new("/")).join("log/postgresql.log")
-        }
-        (crate::place::Layout::Plain, None) => match standard_error(place).await {
-            Some(path) => path,
-            None => return Vec::new(),
-        },
-        (crate::place::Layout::Container(_), None) => return Vec::new(),
-    };
-    match place.hands.ask(&Request::ReadEnd { path, limit: 8 << 10 }, &[]).await {
-        Ok((Reply::Bytes, bytes)) => crate::server::said::last_lines(&bytes, 6),
-        _ => Vec::new(),
-    }
-}
-
-/// The file that the postmaster's standard error goes to, if it is one (pg_ctl -l).
-async fn standard_error(place: &mut Place) -> Option<PathBuf> {
-    let server = place.server().await.ok().flatten()?;
-    let (real, found) =
-        place.hands.look(Path::new(&format!("/proc/{}/fd/2", server.pid))).await.ok().flatten()?;
-    (found.kind == Kind::File).then_some(real)
 }

@@ -123,7 +123,7 @@ pub(crate) fn promised(name: ClaimName, plan: &Plan, stage: StageKind, who: &Log
         | C::ReplicationPlaintextRefusedIpv6
         | C::SslmodeDisableRefused => plan.enforce && stage == StageKind::Rules,
         C::NoPlaintextPath => plan.enforce && stage == StageKind::Rules && !excepted,
-        // What `secure` does not set: told, and not failed.
-        C::ChannelBinding | C::PasswordsScram => false,
+        // What `secure` does not set, or what need not be known: told, and not failed.
+        C::SettingsTakenUp | C::ChannelBinding | C::PasswordsScram => false,
     }
 }
