@@ -149,6 +149,14 @@ fn names(facts: &Facts, wish: &Wish) -> Vec<SubjectAltName> {
 fn new_authority(folder: &Path, facts: &Facts, now: OffsetDateTime) -> Result<CertificateAuthority> {
     let absolute = std::path::absolute(folder).map_err(|error| Failure::io("resolve", folder, &error))?;
     if let Some(parent) = absolute.parent() {
+        if !parent.is_dir() {
+            return Err(Failure::usage(format!(
+                "--new-ca {}: there is no folder {}",
+                folder.display(),
+                parent.display()
+            ))
+            .hint(format!("mkdir -p {}", parent.display())));
+        }
         trusted::parent_for_root(parent)?;
     }
     if files::status(&absolute).map_err(|error| Failure::io("look at", &absolute, &error))?.is_some() {
@@ -230,7 +238,7 @@ fn load_authority(folder: &Path) -> Result<CertificateAuthority> {
     let absolute = std::path::absolute(folder).map_err(|error| Failure::io("resolve", folder, &error))?;
     trusted::folder_for_root(&absolute)?;
     let (certificate, key) = (absolute.join(AUTHORITY_CERTIFICATE), absolute.join(AUTHORITY_KEY));
-    for (path, open) in [(&absolute, 0o077), (&key, 0o077)] {
+    for (path, open) in [(&key, 0o077), (&absolute, 0o077)] {
         let found = files::status(path).map_err(|error| Failure::io("look at", path, &error))?;
         let found = found.ok_or_else(|| {
             Failure::usage(format!("--ca {}: there is no {}", folder.display(), path.display()))
@@ -257,6 +265,10 @@ fn given(certificate: &Path, key: &Path, wish: &Wish, now: OffsetDateTime, why: 
         return Err(Failure::usage(format!("{} holds no certificate", certificate.display())));
     }
     let leaf = certificates.remove(0);
+    if let Some(flaw) = flaw(&leaf, &certificates, &wish.sans, now).or_else(|| weak(&leaf)) {
+        return Err(Failure::usage(format!("the certificate {} does not do: {flaw}", certificate.display()))
+            .because("nothing was changed"));
+    }
     let private = read_bundle(&read(key)?).map_err(|error| unreadable(key, &error))?.private_key;
     let key_pem = match private {
         Some(PrivateKey::Plain(key)) => key,
@@ -274,10 +286,6 @@ fn given(certificate: &Path, key: &Path, wish: &Wish, now: OffsetDateTime, why: 
             certificate.display()
         ))
         .because("nothing was changed"));
-    }
-    if let Some(flaw) = flaw(&leaf, &certificates, &wish.sans, now).or_else(|| weak(&leaf)) {
-        return Err(Failure::usage(format!("the certificate {} does not do: {flaw}", certificate.display()))
-            .because("nothing was changed"));
     }
     let order = order_of(&leaf, &certificates);
     let chain: Vec<&Certificate> =

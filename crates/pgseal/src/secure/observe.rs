@@ -35,8 +35,8 @@ pub(crate) async fn observe(
     session: &Session,
     who: &Login,
 ) -> Result<Facts> {
-    let identifier = identity(place, session).await?;
     must_be_superuser(session, who).await?;
+    let identifier = identity(place, session).await?;
     not_managed_by_others(place).await?;
     let number = ask(session, "SELECT current_setting('server_version_num')").await?;
     let version = PgVersion::from_version_num(number.parse().unwrap_or(0))

@@ -303,6 +303,15 @@ fn fit_to_be_changed(facts: &Facts, word: &str) -> Result<()> {
         .because("as long as that is so a reload changes nothing, and a restart fails; nothing was changed")
         .hint("mend that line, then again"));
     }
+    // Shown since 12, empty where there is none (guc_tables.c).
+    if facts.setting("ssl_library").is_empty() {
+        return Err(Failure::new(format!(
+            "the PostgreSQL {} of {word} was built without SSL",
+            facts.version_text
+        ))
+        .because("no setting brings it there; nothing was changed")
+        .hint("the same version from a build with OpenSSL, as packages of distributions are"));
+    }
     if facts.addresses.is_empty() {
         return Err(Failure::new(format!(
             "the server of {word} listens on no TCP address (listen_addresses = '{}')",
