@@ -1,7 +1,7 @@
 //! Clients that come and go, and clients that stay, while something is done to their server. Knows how to keep them going
 //! and what became of them, not what is done.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +18,7 @@ use super::template::SUPERUSER;
 /// How long a machine that does much else may take for a few connections.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Threads that run psql over and over: a new connection each time, `sslmode=prefer`.
+/// Threads that run psql over and over: a new connection each time.
 pub(crate) struct Storm {
     over: Arc<AtomicBool>,
     made: Arc<AtomicU32>,
@@ -36,13 +36,29 @@ impl Storm {
     /// The same for whatever server has the application's role and is reached at that port of 127.0.0.1.
     #[track_caller]
     pub(crate) fn at(port: u16, clients: usize) -> Self {
+        let conninfo = format!("host=127.0.0.1 port={port} user={APP} dbname=postgres sslmode=prefer");
+        Self::to(&conninfo, clients)
+    }
+
+    /// Clients that verify chain and name.
+    #[track_caller]
+    pub(crate) fn verifying(port: u16, ca_file: &Path, clients: usize) -> Self {
+        let conninfo = format!(
+            "host=localhost hostaddr=127.0.0.1 port={port} user={APP} dbname=postgres sslmode=verify-full \
+             sslrootcert='{}'",
+            ca_file.display()
+        );
+        Self::to(&conninfo, clients)
+    }
+
+    #[track_caller]
+    fn to(conninfo: &str, clients: usize) -> Self {
         let over = Arc::new(AtomicBool::new(false));
         let made = Arc::new(AtomicU32::new(0));
         let failed = Arc::new(Mutex::new(Vec::new()));
-        let conninfo = format!("host=127.0.0.1 port={port} user={APP} dbname=postgres sslmode=prefer");
         let client = || {
             let (over, made, failed) = (Arc::clone(&over), Arc::clone(&made), Arc::clone(&failed));
-            let conninfo = conninfo.clone();
+            let conninfo = conninfo.to_owned();
             thread::spawn(move || {
                 while !over.load(Ordering::Relaxed) {
                     let psql = Psql::to(&conninfo).of(&Install::of(15));

@@ -109,6 +109,13 @@ impl CertificateAuthority {
         own.into_iter().chain(&self.issuers)
     }
 
+    /// The last moment at which a certificate of its can be valid: its own end, or the end of the earliest of
+    /// its issuers.
+    pub fn valid_until(&self) -> OffsetDateTime {
+        let own = self.certificate.not_after();
+        self.issuers.iter().map(Certificate::not_after).fold(own, OffsetDateTime::min)
+    }
+
     fn is_confined(&self) -> bool {
         let mut all = self.issuers.iter().chain([&self.certificate]);
         all.any(|one| one.extensions().name_constraints.is_some())
@@ -132,8 +139,7 @@ impl CertificateAuthority {
     /// first DNS name of at most 64 characters, else the first address, becomes the common name,
     /// for clients that look at nothing else (libpq before 15 knows IP addresses only there).
     pub fn issue_server(&self, request: &LeafRequest) -> Result<IssuedCertificate, AuthorityError> {
-        let end = self.issuers.iter().map(Certificate::not_after).min();
-        let end = end.unwrap_or(self.certificate.not_after()).min(self.certificate.not_after());
+        let end = self.valid_until();
         if request.not_after > end {
             return Err(AuthorityError::LeafOutlivesAuthority { leaf: request.not_after, authority: end });
         }

@@ -1,6 +1,7 @@
 //! pgseal as the tests run it where it is to be killed or to meet a disk that refuses: the same program
 //! with `faults/armed.rs` in the place of `faults/quiet.rs`.
 
+mod certs;
 mod cli;
 mod delegate;
 mod failure;
@@ -15,6 +16,7 @@ mod place;
 mod policy;
 mod privilege;
 mod report;
+mod rotate;
 mod secure;
 mod server;
 mod sessions;

@@ -1,5 +1,6 @@
 //! pgseal: turns TLS on for any PostgreSQL, proves it on the wire, and keeps it on.
 
+mod certs;
 mod cli;
 mod delegate;
 mod failure;
@@ -14,6 +15,7 @@ mod place;
 mod policy;
 mod privilege;
 mod report;
+mod rotate;
 mod secure;
 mod server;
 mod sessions;

@@ -4,6 +4,8 @@ mod cert;
 mod down;
 mod hba;
 mod options;
+mod rotate;
+mod rotate_report;
 mod secure;
 mod secure_remote;
 mod secure_report;
@@ -60,6 +62,8 @@ enum Verb {
     History(undo::History),
     /// Who is connected, and how it is encrypted
     Sessions(sessions::Options),
+    /// Give a server a new certificate with nobody noticing: one rename, one reload, proved or rolled back
+    Rotate(Box<rotate::Options>),
     /// Certificates
     #[command(subcommand)]
     Cert(cert::Verb),
@@ -115,6 +119,7 @@ async fn carry_out(verb: Verb) -> Result<Outcome> {
         Verb::Confirm(options) => undo::confirm(options).await,
         Verb::History(options) => undo::history(options).await,
         Verb::Sessions(options) => sessions::run(options).await,
+        Verb::Rotate(options) => rotate::run(*options).await,
         Verb::Cert(verb) => cert::run(verb).await,
         Verb::Hba(verb) => hba::run(*verb).await,
     }

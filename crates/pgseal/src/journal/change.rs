@@ -57,9 +57,12 @@ pub(crate) struct Change {
     /// Settings by ALTER SYSTEM, for a server that is reached by SQL alone.
     #[serde(default)]
     pub(crate) settings: Vec<SettingChange>,
-    /// The file that the certificate was taken from, where it came from elsewhere.
+    /// Where the certificate that it installed came from, for whoever renews it.
     #[serde(default)]
-    pub(crate) source: Option<PathBuf>,
+    pub(crate) origin: Option<Origin>,
+    /// What the person who runs pgseal keeps of it, beside the server's own files.
+    #[serde(default)]
+    pub(crate) records: Vec<Record>,
     /// What the wire showed before.
     pub(crate) view: View,
 }
@@ -95,6 +98,25 @@ pub(crate) struct FileChange {
     pub(crate) mode: u32,
     /// A unified diff for people, secrets masked; empty for keys.
     pub(crate) diff: String,
+}
+
+/// Where a certificate came from, and where the next one will.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub(crate) enum Origin {
+    /// Issued by the CA in this folder.
+    Authority { folder: PathBuf },
+    /// Taken from files that somebody else renews.
+    Files { certificate: PathBuf, key: PathBuf },
+}
+
+/// A public file of pgseal's own user that goes with a change: the certificate last issued, a CA's new one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    pub(crate) path: PathBuf,
+    /// `None`: there was no such file.
+    pub(crate) before: Option<String>,
+    pub(crate) after: String,
 }
 
 /// One setting of postgresql.auto.conf, and what ALTER SYSTEM had made of it before.

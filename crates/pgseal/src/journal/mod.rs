@@ -3,9 +3,11 @@
 //! user can write, and never in a data directory, which base backups copy.
 
 mod change;
+pub(crate) mod records;
 mod store;
 
 pub(crate) use change::{
-    Before, Change, FileChange, Founded, Image, Phase, SettingChange, View, digest, fresh_id, moment,
+    Before, Change, FileChange, Founded, Image, Origin, Phase, Record, SettingChange, View, digest, fresh_id,
+    moment,
 };
 pub(crate) use store::Journal;

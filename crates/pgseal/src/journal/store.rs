@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::change::{Change, Phase, digest};
+use super::change::{Change, Origin, Phase, digest};
 use crate::failure::{Failure, Result};
 use crate::privilege::files::{self, Kind};
 use crate::privilege::trusted;
@@ -85,11 +85,11 @@ impl Journal {
         Ok(self.changes()?.into_iter().rev().find(|(_, phase)| phase.is_unfinished()))
     }
 
-    /// The file that the last certificate from elsewhere was taken from, of the changes that stand.
-    pub(crate) fn source(&self) -> Result<Option<PathBuf>> {
+    /// Where the certificate came from that the last change which stands has installed.
+    pub(crate) fn origin(&self) -> Result<Option<Origin>> {
         let mut changes = self.changes()?;
         changes.retain(|(_, phase)| *phase == Phase::Committed);
-        Ok(changes.into_iter().rev().find_map(|(change, _)| change.source))
+        Ok(changes.into_iter().rev().find_map(|(change, _)| change.origin))
     }
 
     /// The last change that stands.
@@ -240,7 +240,8 @@ mod tests {
             files: Vec::new(),
             folders: Vec::new(),
             settings: Vec::new(),
-            source: None,
+            origin: None,
+            records: Vec::new(),
             founded: None,
             view: super::super::View::default(),
         }

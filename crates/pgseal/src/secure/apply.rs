@@ -89,7 +89,8 @@ pub(crate) fn write_down(
         },
         founded,
         settings: Vec::new(),
-        source: plan.source.clone(),
+        origin: plan.origin.clone(),
+        records: plan.records.clone(),
         view: facts.view.clone(),
     };
     journal.begin(&change, &images)?;
@@ -137,7 +138,7 @@ pub(crate) async fn look_again(work: &mut Work<'_>) -> Result<Proof> {
     Ok(proof)
 }
 
-async fn put(work: &mut Work<'_>, write: &Write) -> Result<()> {
+pub(crate) async fn put(work: &mut Work<'_>, write: &Write) -> Result<()> {
     // Somebody may have been faster since the plan was made.
     let now = work.place.digest_of(&write.path).await?;
     let planned = write.before.as_ref().map(|was| was.digest.clone());
@@ -156,7 +157,7 @@ async fn put(work: &mut Work<'_>, write: &Write) -> Result<()> {
 }
 
 /// Rows of pg_file_settings and pg_hba_file_rules that complain. Both read the files as they are now.
-async fn errors(session: &Session) -> Result<Vec<String>> {
+pub(crate) async fn errors(session: &Session) -> Result<Vec<String>> {
     const ERRORS: &str = "SELECT coalesce(sourcefile, '') || ' line ' || coalesce(sourceline::text, '?') || ' ' || \
          coalesce(name, '') || ': ' || error FROM pg_file_settings WHERE error IS NOT NULL AND NOT coalesce(applied, false) \
          UNION ALL SELECT 'pg_hba.conf line ' || coalesce(line_number::text, '?') || ': ' || coalesce(error, 'no rule') \
@@ -166,7 +167,7 @@ async fn errors(session: &Session) -> Result<Vec<String>> {
     Ok(rows.iter().filter_map(|row| row.try_get(0).ok()).collect())
 }
 
-async fn nothing_new_is_wrong(session: &Session, before: &[String]) -> Result<()> {
+pub(crate) async fn nothing_new_is_wrong(session: &Session, before: &[String]) -> Result<()> {
     let new: Vec<String> = errors(session).await?.into_iter().filter(|line| !before.contains(line)).collect();
     if new.is_empty() {
         return Ok(());
@@ -176,7 +177,7 @@ async fn nothing_new_is_wrong(session: &Session, before: &[String]) -> Result<()
 
 /// SIGHUP, and a wait until the server has read its files: the postmaster reloads all of them before it
 /// takes another connection, and its children are told first (postmaster.c, process_pm_reload_request).
-async fn reload(work: &mut Work<'_>) -> Result<()> {
+pub(crate) async fn reload(work: &mut Work<'_>) -> Result<()> {
     const LOADED: &str = "SELECT pg_conf_load_time()::text";
     let ask = |session| text_of(session, LOADED, &[]);
     let before = ask(work.held).await.map_err(|why| lost(&why))?;

@@ -14,6 +14,8 @@ use time::{Duration, OffsetDateTime};
 use super::facts::Facts;
 use super::present::flaw;
 use super::wish::{Source, Wish};
+use crate::certs::authority::{self, Role};
+use crate::certs::passphrase::Passphrase;
 use crate::failure::{Failure, Result};
 use crate::journal::{Founded, digest};
 use crate::privilege::files::Kind;
@@ -22,11 +24,10 @@ use crate::privilege::{files, trusted};
 /// Certificates and keys are some kB.
 const LIMIT: u64 = 4 << 20;
 /// A clock a little behind ours must not find a fresh certificate "not yet valid".
-const BACKDATED: Duration = Duration::minutes(5);
+pub(crate) const BACKDATED: Duration = Duration::minutes(5);
 const AUTHORITY_LIFE: Duration = Duration::days(3650);
-/// As `pgseal up` calls them.
-pub(crate) const AUTHORITY_CERTIFICATE: &str = "server-ca.crt";
-pub(crate) const AUTHORITY_KEY: &str = "server-ca.key";
+const AUTHORITY_CERTIFICATE: &str = Role::Server.certificate();
+const AUTHORITY_KEY: &str = Role::Server.key();
 
 /// What is to be served.
 pub(crate) enum Chosen {
@@ -75,7 +76,7 @@ pub(crate) fn choose(facts: &Facts, wish: &Wish, now: OffsetDateTime) -> Result<
             .because(format!("the present one does not do: {why}"))
             .hint("--new-ca DIR for a CA of your own, --ca DIR, or --cert FILE --key FILE")),
         Source::Authority(folder) => {
-            let authority = load_authority(folder)?;
+            let authority = authority::load(folder, Role::Server, &Passphrase::Ask)?;
             Ok(Chosen::New(Box::new(issue(authority, false, facts, wish, now, why)?)))
         }
         Source::NewAuthority(folder) => {
@@ -83,7 +84,7 @@ pub(crate) fn choose(facts: &Facts, wish: &Wish, now: OffsetDateTime) -> Result<
             Ok(Chosen::New(Box::new(issue(authority, true, facts, wish, now, why)?)))
         }
         Source::Given { certificate, key } => {
-            Ok(Chosen::New(Box::new(given(certificate, key, wish, now, why)?)))
+            Ok(Chosen::New(Box::new(given(certificate, key, &wish.sans, now, why)?)))
         }
     }
 }
@@ -108,7 +109,7 @@ fn issue(
     now: OffsetDateTime,
     why: String,
 ) -> Result<New> {
-    let names = names(facts, wish);
+    let names = names(facts, &wish.sans);
     let request = LeafRequest {
         subject: None,
         sans: names.clone(),
@@ -129,7 +130,7 @@ fn issue(
 }
 
 /// localhost, the loopbacks, the machine's name, the addresses listened on, and what was asked for.
-fn names(facts: &Facts, wish: &Wish) -> Vec<SubjectAltName> {
+pub(crate) fn names(facts: &Facts, further: &[SubjectAltName]) -> Vec<SubjectAltName> {
     let local = ["localhost", "127.0.0.1", "::1"].into_iter().filter_map(|name| name.parse().ok());
     let listened = facts.listens_on.iter().map(|ip| SubjectAltName::Ip(*ip));
     let mut names: Vec<SubjectAltName> = Vec::new();
@@ -137,7 +138,7 @@ fn names(facts: &Facts, wish: &Wish) -> Vec<SubjectAltName> {
         .chain(facts.host_name.clone())
         .chain(facts.own_names.iter().cloned())
         .chain(listened)
-        .chain(wish.sans.iter().cloned())
+        .chain(further.iter().cloned())
     {
         if !names.contains(&name) {
             names.push(name);
@@ -234,38 +235,21 @@ pub(crate) fn unfound(founded: &Founded) -> Result<()> {
     }
 }
 
-fn load_authority(folder: &Path) -> Result<CertificateAuthority> {
-    let absolute = std::path::absolute(folder).map_err(|error| Failure::io("resolve", folder, &error))?;
-    trusted::folder_for_root(&absolute)?;
-    let (certificate, key) = (absolute.join(AUTHORITY_CERTIFICATE), absolute.join(AUTHORITY_KEY));
-    for (path, open) in [(&key, 0o077), (&absolute, 0o077)] {
-        let found = files::status(path).map_err(|error| Failure::io("look at", path, &error))?;
-        let found = found.ok_or_else(|| {
-            Failure::usage(format!("--ca {}: there is no {}", folder.display(), path.display()))
-                .hint("--new-ca DIR makes one")
-        })?;
-        if found.mode & open != 0 {
-            return Err(Failure::new(format!(
-                "the CA key is not private: {} has mode {:04o}",
-                path.display(),
-                found.mode
-            ))
-            .hint(format!("chmod go= {}, and if somebody may have read it, make a new CA", path.display())));
-        }
-    }
-    CertificateAuthority::load(&read(&certificate)?, &read(&key)?, None)
-        .map_err(|error| Failure::new(format!("the CA in {} cannot issue: {error}", folder.display())))
-}
-
 /// A certificate from elsewhere: put in order, and refused where clients would refuse it.
-fn given(certificate: &Path, key: &Path, wish: &Wish, now: OffsetDateTime, why: String) -> Result<New> {
+pub(crate) fn given(
+    certificate: &Path,
+    key: &Path,
+    names: &[SubjectAltName],
+    now: OffsetDateTime,
+    why: String,
+) -> Result<New> {
     let bundle = read_bundle(&read(certificate)?).map_err(|error| unreadable(certificate, &error))?;
     let mut certificates = bundle.certificates;
     if certificates.is_empty() {
         return Err(Failure::usage(format!("{} holds no certificate", certificate.display())));
     }
     let leaf = certificates.remove(0);
-    if let Some(flaw) = flaw(&leaf, &certificates, &wish.sans, now).or_else(|| weak(&leaf)) {
+    if let Some(flaw) = flaw(&leaf, &certificates, names, now).or_else(|| weak(&leaf)) {
         return Err(Failure::usage(format!("the certificate {} does not do: {flaw}", certificate.display()))
             .because("nothing was changed"));
     }
@@ -298,7 +282,7 @@ fn given(certificate: &Path, key: &Path, wish: &Wish, now: OffsetDateTime, why: 
         certificate: leaf,
         key: key_pem,
     };
-    Ok(New { issued, authority, to_found: None, names: wish.sans.clone(), why })
+    Ok(New { issued, authority, to_found: None, names: names.to_vec(), why })
 }
 
 /// Keys that break clients or that OpenSSL 3 refuses.
@@ -316,7 +300,7 @@ fn weak(leaf: &Certificate) -> Option<String> {
 }
 
 /// As root only what nobody else could have put there: it ends up where the server's user can read it.
-fn read(path: &Path) -> Result<zeroize::Zeroizing<Vec<u8>>> {
+pub(crate) fn read(path: &Path) -> Result<zeroize::Zeroizing<Vec<u8>>> {
     let absolute = std::path::absolute(path).map_err(|error| Failure::io("resolve", path, &error))?;
     trusted::file_for_root(&absolute)?;
     if let Some(parent) = absolute.parent() {
@@ -331,6 +315,6 @@ pub(crate) fn renewed(source: &Path, present: &Certificate) -> bool {
     leaf.is_some_and(|leaf| leaf != *present && leaf.not_before() > present.not_before())
 }
 
-fn unreadable(path: &Path, error: &pgseal_pki::BundleError) -> Failure {
+pub(crate) fn unreadable(path: &Path, error: &pgseal_pki::BundleError) -> Failure {
     Failure::usage(format!("{} cannot be read as PEM: {error}", path.display()))
 }

@@ -23,7 +23,7 @@ const RELOADED: &str = "SIGHUP";
 const LAST_LINES: usize = 6;
 
 /// A place in the log.
-pub(super) struct Mark {
+pub(crate) struct Mark {
     path: Option<PathBuf>,
     /// The last line so far.
     line: Option<String>,
@@ -31,7 +31,7 @@ pub(super) struct Mark {
 
 impl Mark {
     /// The end of the log as it is now.
-    pub(super) async fn here(place: &mut Place, session: &Session) -> Self {
+    pub(crate) async fn here(place: &mut Place, session: &Session) -> Self {
         let path = find(place, session).await;
         let line = match &path {
             Some(path) => end(place, path).await.pop(),
@@ -41,7 +41,7 @@ impl Mark {
     }
 
     /// What was written since, a line each. The log may have been exchanged meanwhile: its last ones then.
-    pub(super) async fn since(&self, place: &mut Place) -> Vec<String> {
+    pub(crate) async fn since(&self, place: &mut Place) -> Vec<String> {
         let Some(path) = &self.path else { return Vec::new() };
         let mut lines = end(place, path).await;
         match lines.iter().rposition(|line| Some(line) == self.line.as_ref()) {

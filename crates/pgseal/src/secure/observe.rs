@@ -194,20 +194,20 @@ pub(super) async fn settings(session: &Session) -> Result<BTreeMap<String, Setti
 }
 
 /// The file behind a path that the server named, read as the server reads it.
-pub(super) async fn server_file(place: &mut Place, named: &Path) -> Result<ServerFile> {
+pub(crate) async fn server_file(place: &mut Place, named: &Path) -> Result<ServerFile> {
     let found = server_file_if_any(place, named).await?;
     found.ok_or_else(|| Failure::new(format!("there is no {}", named.display())))
 }
 
 /// The same where there need not be one. One that cannot be read is an error all the same: what is planned
 /// as if it were not there would be written over it.
-async fn server_file_if_any(place: &mut Place, named: &Path) -> Result<Option<ServerFile>> {
+pub(crate) async fn server_file_if_any(place: &mut Place, named: &Path) -> Result<Option<ServerFile>> {
     let Some((real, status)) = place.hands.look(named).await? else { return Ok(None) };
     let bytes = place.hands.read(&real, LIMIT).await?.to_vec();
     Ok(Some(ServerFile { named: named.to_owned(), real, status, bytes }))
 }
 
-async fn own_files(place: &mut Place, folder: &Path) -> Result<OwnFiles> {
+pub(crate) async fn own_files(place: &mut Place, folder: &Path) -> Result<OwnFiles> {
     let pem = folder.join(PEM);
     let mut own = OwnFiles::default();
     if let Some((_, status)) = place.hands.look(&pem).await? {
@@ -267,6 +267,6 @@ fn bytes_of_path(path: &Path) -> ByteString {
 }
 
 /// A path as the server writes it: relative to the data directory.
-pub(super) fn in_data(place: &Place, path: &str) -> PathBuf {
+pub(crate) fn in_data(place: &Place, path: &str) -> PathBuf {
     place.data.join(OsStr::new(path))
 }

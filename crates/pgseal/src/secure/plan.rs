@@ -16,6 +16,7 @@ use super::settings::{self, Wished};
 use super::wish::{Source, Wish};
 use crate::failure::{Failure, Result};
 use crate::hba::{diff, enforcement};
+use crate::journal::{Origin, Record};
 use crate::privilege::files::Status;
 
 /// The whole change. Its stages are proved one by one.
@@ -29,8 +30,10 @@ pub(crate) struct Plan {
     pub(crate) authority: Option<Certificate>,
     pub(crate) wished: Vec<Wished>,
     pub(crate) stages: Vec<Stage>,
-    /// The file that the certificate is taken from, where it comes from elsewhere.
-    pub(crate) source: Option<PathBuf>,
+    /// Where the certificate comes from.
+    pub(crate) origin: Option<Origin>,
+    /// What is kept of it beside the server's own files.
+    pub(crate) records: Vec<Record>,
     /// Whether plaintext is to be refused afterwards.
     pub(crate) enforce: bool,
     /// Whether the certificate's issuer changes under clients that may verify it.
@@ -123,10 +126,11 @@ pub(crate) fn plan(facts: &Facts, wish: &Wish, chosen: &Chosen, word: &str, id: 
         names,
         authority,
         wished,
-        source: match (&wish.source, chosen) {
-            (Source::Given { certificate, .. }, Chosen::New(_)) => std::path::absolute(certificate).ok(),
-            _ => None,
+        origin: match chosen {
+            Chosen::New(_) => origin(&wish.source),
+            Chosen::Kept { .. } => None,
         },
+        records: Vec::new(),
         enforce: wish.enforce,
         new_issuer: new_issuer(facts, chosen),
         stages: vec![
@@ -136,8 +140,22 @@ pub(crate) fn plan(facts: &Facts, wish: &Wish, chosen: &Chosen, word: &str, id: 
     })
 }
 
+/// What the next one will come from, whatever folder pgseal is run in then.
+fn origin(source: &Source) -> Option<Origin> {
+    let absolute = |path: &Path| std::path::absolute(path).ok();
+    match source {
+        Source::Present => None,
+        Source::Authority(folder) | Source::NewAuthority(folder) => {
+            Some(Origin::Authority { folder: absolute(folder)? })
+        }
+        Source::Given { certificate, key } => {
+            Some(Origin::Files { certificate: absolute(certificate)?, key: absolute(key)? })
+        }
+    }
+}
+
 /// The CA beside a certificate that we installed earlier.
-pub(super) fn own_authority(facts: &Facts, leaf: &Certificate) -> Option<Certificate> {
+pub(crate) fn own_authority(facts: &Facts, leaf: &Certificate) -> Option<Certificate> {
     let file = facts.own.authority.as_ref()?;
     let authority = read_bundle(&file.bytes).ok()?.certificates.into_iter().next()?;
     leaf.issuer().same_as(authority.subject()).then_some(authority)
@@ -196,11 +214,11 @@ fn certificate_step(facts: &Facts, new: &New, pem: &Path) -> Step {
     }
 }
 
-fn was_file(file: &ServerFile) -> Was {
+pub(crate) fn was_file(file: &ServerFile) -> Was {
     Was { status: file.status, digest: crate::journal::digest(&file.bytes), bytes: file.bytes.clone() }
 }
 
-fn settings_step(facts: &Facts, wished: &[Wished], id: &str, word: &str) -> Result<Option<Step>> {
+pub(crate) fn settings_step(facts: &Facts, wished: &[Wished], id: &str, word: &str) -> Result<Option<Step>> {
     let mut writes = Vec::new();
     if let Some(main) = settings::main_file(facts, wished, id, word)? {
         writes.push(conf_write(&facts.main, main));
@@ -228,7 +246,7 @@ fn settings_step(facts: &Facts, wished: &[Wished], id: &str, word: &str) -> Resu
     }))
 }
 
-fn conf_write(file: &ServerFile, new: Vec<u8>) -> Write {
+pub(crate) fn conf_write(file: &ServerFile, new: Vec<u8>) -> Write {
     // No context: other lines may hold passwords (primary_conninfo).
     let (before, after) = (String::from_utf8_lossy(&file.bytes), String::from_utf8_lossy(&new));
     let name = file.named.display().to_string();

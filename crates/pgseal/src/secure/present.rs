@@ -13,7 +13,7 @@ use crate::place::Place;
 const LIMIT: u64 = 4 << 20;
 
 /// Reads both files in the server's name; why there is no certificate, if there is none.
-pub(super) async fn look(place: &mut Place, settings: &BTreeMap<String, Setting>) -> Result<Present, String> {
+pub(crate) async fn look(place: &mut Place, settings: &BTreeMap<String, Setting>) -> Result<Present, String> {
     let named = |name: &str| settings.get(name).map_or("", |setting| setting.value.as_str());
     let certificate_file = in_data(place, named("ssl_cert_file"));
     let key_file = in_data(place, named("ssl_key_file"));
@@ -51,7 +51,7 @@ async fn read(place: &mut Place, path: &std::path::Path) -> Result<pgseal_pki::B
 }
 
 /// Why a certificate is not one to keep, if so: what a client that verifies fully would say of it.
-pub(super) fn flaw(
+pub(crate) fn flaw(
     leaf: &Certificate,
     others: &[Certificate],
     names: &[SubjectAltName],

@@ -124,6 +124,6 @@ pub(crate) fn promised(name: ClaimName, plan: &Plan, stage: StageKind, who: &Log
         | C::SslmodeDisableRefused => plan.enforce && stage == StageKind::Rules,
         C::NoPlaintextPath => plan.enforce && stage == StageKind::Rules && !excepted,
         // What `secure` does not set, or what need not be known: told, and not failed.
-        C::SettingsTakenUp | C::ChannelBinding | C::PasswordsScram => false,
+        C::SettingsTakenUp | C::ChannelBinding | C::PasswordsScram | C::SessionsGoOn => false,
     }
 }

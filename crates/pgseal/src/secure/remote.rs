@@ -190,7 +190,8 @@ impl Remote {
             folders: Vec::new(),
             founded: None,
             settings: plan.settings.clone(),
-            source: None,
+            origin: None,
+            records: Vec::new(),
             view: self.view.clone(),
         };
         journal.begin(&change, &[])?;

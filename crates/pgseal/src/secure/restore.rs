@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::certificate::unfound;
 use super::view;
 use crate::failure::{Failure, Result};
-use crate::journal::{Before, Change, FileChange, Image, Journal, Phase, View};
+use crate::journal::{Before, Change, FileChange, Image, Journal, Phase, View, records};
 use crate::place::{Login, Place};
 use crate::report::stderr::say;
 
@@ -64,6 +64,7 @@ pub(crate) async fn restore(
     for folder in change.folders.iter().rev() {
         place.remove_folder(folder).await?;
     }
+    records::take_back(change)?;
     if let (Phase::Begun, Some(founded)) = (found, &change.founded) {
         unfound(founded)?;
     }

@@ -24,7 +24,7 @@ use crate::faults;
 use crate::findings::Finding;
 use crate::folder::lock::Lock;
 use crate::interrupt::{Shield, interruptible};
-use crate::journal::{Change, Journal, Phase, fresh_id};
+use crate::journal::{Change, Journal, Origin, Phase, fresh_id};
 use crate::place::{Login, Place};
 use crate::report::ask::yes_or_stop;
 use crate::target::{Asked, Target, login};
@@ -99,16 +99,16 @@ pub(crate) async fn secure(
 
 /// What a run has in hand, for whoever has to take it back.
 #[derive(Default)]
-struct UnderWay {
+pub(crate) struct UnderWay {
     /// Held to the end, so that nobody comes between a failure and its rollback.
-    lock: RefCell<Option<Lock>>,
-    begun: RefCell<Option<(Journal, Change)>>,
+    pub(crate) lock: RefCell<Option<Lock>>,
+    pub(crate) begun: RefCell<Option<(Journal, Change)>>,
     /// How many of the change's files may have been written.
-    reached: Cell<usize>,
+    pub(crate) reached: Cell<usize>,
 }
 
 /// Rolls back and says so; what started it is said with it.
-async fn take_back(
+pub(crate) async fn take_back(
     word: &str,
     journal: &Journal,
     change: &Change,
@@ -230,9 +230,13 @@ async fn carry_out(
 /// The file that the present certificate came from, where an outside renewal has not reached the server.
 fn newer_source(place: &Place, facts: &Facts) -> Result<Option<PathBuf>> {
     let journal = Journal::find(facts.identifier, &place.key())?;
-    let source = journal.map(|journal| journal.source()).transpose()?.flatten();
-    let Ok(present) = &facts.certificate else { return Ok(None) };
-    Ok(source.filter(|source| certificate::renewed(source, &present.leaf)))
+    let origin = journal.map(|journal| journal.origin()).transpose()?.flatten();
+    match (origin, &facts.certificate) {
+        (Some(Origin::Files { certificate, .. }), Ok(present)) => {
+            Ok(Some(certificate).filter(|source| certificate::renewed(source, &present.leaf)))
+        }
+        _ => Ok(None),
+    }
 }
 
 /// Writes down, applies, proves, commits.
@@ -291,7 +295,7 @@ async fn finish(done: &mut Done, how: &How, held: &Session, who: &Login, excepte
 }
 
 /// What makes any plan worthless.
-fn fit_to_be_changed(facts: &Facts, word: &str) -> Result<()> {
+pub(crate) fn fit_to_be_changed(facts: &Facts, word: &str) -> Result<()> {
     if let Some(error) = facts.files.errors.first() {
         let file = error.file.and_then(|file| facts.files.path(file)).map(ToString::to_string);
         return Err(Failure::new(format!(
@@ -371,7 +375,7 @@ fn to_found<'c>(wish: &'c Wish, chosen: &'c Chosen) -> Option<(&'c Path, &'c Cer
 
 /// Keys that earlier changes kept for their undoing go when a later one stands and keeps its own. What cannot
 /// be removed now is by the next change.
-async fn only_one_previous_key(place: &mut Place, journal: &Journal, change: &Change) {
+pub(crate) async fn only_one_previous_key(place: &mut Place, journal: &Journal, change: &Change) {
     if change.previous_keys().next().is_none() {
         return;
     }

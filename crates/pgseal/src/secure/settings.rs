@@ -4,7 +4,7 @@ use std::path::Path;
 
 use pgseal_conf::block::{self, Block, Place as BlockPlace};
 use pgseal_conf::settings::ConfFile;
-use pgseal_conf::settings::{Effective, parse_bool, quote};
+use pgseal_conf::settings::{Effective, Statement, parse_bool, quote};
 
 use super::facts::Facts;
 use crate::failure::{Failure, Result};
@@ -57,6 +57,26 @@ pub(crate) fn main_file(
     change: &str,
     word: &str,
 ) -> Result<Option<Vec<u8>>> {
+    main_file_beside(facts, wished, &[], change, word)
+}
+
+/// Lines of our block that set something else than what is wished.
+pub(crate) fn further_lines(facts: &Facts, wished: &[Wished]) -> Vec<String> {
+    let blocks = block::find_all(&facts.main.bytes).unwrap_or_default();
+    let ours = blocks.iter().find(|block| block.id == ID);
+    let lines = ours.map(|block| block.lines.iter().map(|line| String::from_utf8_lossy(line).into_owned()));
+    let sets = |line: &str| line.split(['=', ' ']).next().unwrap_or_default().to_ascii_lowercase();
+    lines.into_iter().flatten().filter(|line| !wished.iter().any(|wish| wish.name == sets(line))).collect()
+}
+
+/// The same with further lines in the block.
+pub(crate) fn main_file_beside(
+    facts: &Facts,
+    wished: &[Wished],
+    further: &[String],
+    change: &str,
+    word: &str,
+) -> Result<Option<Vec<u8>>> {
     let old = &facts.main.bytes;
     let unfit = |error: block::BlockError| {
         Failure::new(format!("the block cannot be written to {}: {error}", facts.main.named.display()))
@@ -64,11 +84,11 @@ pub(crate) fn main_file(
     };
     let blocks = block::find_all(old).map_err(unfit)?;
     let ours = blocks.iter().find(|block| block.id == ID);
-    let lines: Vec<String> = wished
+    let of_wished = wished
         .iter()
         .filter(|wish| !said_elsewhere(facts, wish))
-        .map(|wish| Ok(format!("{} = {}", wish.name, quoted(&wish.value)?)))
-        .collect::<Result<_>>()?;
+        .map(|wish| Ok(format!("{} = {}", wish.name, quoted(&wish.value)?)));
+    let lines: Vec<String> = further.iter().cloned().map(Ok).chain(of_wished).collect::<Result<_>>()?;
     if lines.is_empty() {
         return match ours {
             Some(_) => block::remove(old, ID).map(Some).map_err(unfit),
@@ -157,7 +177,7 @@ pub(crate) fn auto_file(facts: &Facts, wished: &[Wished]) -> Option<Vec<u8>> {
     let mut file = ConfFile::read(auto.bytes.clone()).ok()?;
     loop {
         let at = file.lines().iter().position(|line| match &line.statement {
-            pgseal_conf::settings::Statement::Setting { name, value, .. } => wished.iter().any(|wish| {
+            Statement::Setting { name, value, .. } => wished.iter().any(|wish| {
                 name.as_bytes().eq_ignore_ascii_case(wish.name.as_bytes())
                     && !satisfies(wish, &String::from_utf8_lossy(value.as_bytes()))
             }),
@@ -167,6 +187,34 @@ pub(crate) fn auto_file(facts: &Facts, wished: &[Wished]) -> Option<Vec<u8>> {
         file = ConfFile::read(file.remove_line(index)).ok()?;
     }
     (file.bytes() != auto.bytes).then(|| file.bytes().to_vec())
+}
+
+/// `postgresql.auto.conf` with the wished settings in the place of its own, where it holds any of them: it beats
+/// every other file, so that one rename of it exchanges all of them at once.
+pub(crate) fn auto_file_with(facts: &Facts, wished: &[Wished]) -> Result<Option<Vec<u8>>> {
+    let Some(auto) = &facts.auto else { return Ok(None) };
+    let unfit = |error: &dyn std::fmt::Display| Failure::new(format!("{}: {error}", auto.named.display()));
+    let sets = |statement: &Statement| match statement {
+        Statement::Setting { name, .. } => {
+            wished.iter().any(|wish| name.as_bytes().eq_ignore_ascii_case(wish.name.as_bytes()))
+        }
+        _ => false,
+    };
+    let mut file = ConfFile::read(auto.bytes.clone()).map_err(|error| unfit(&error))?;
+    while let Some(index) = file.lines().iter().position(|line| sets(&line.statement)) {
+        file = ConfFile::read(file.remove_line(index)).map_err(|error| unfit(&error))?;
+    }
+    if file.bytes() == auto.bytes {
+        return Ok(None);
+    }
+    let mut new = file.bytes().to_vec();
+    if !new.is_empty() && !new.ends_with(b"\n") {
+        new.push(b'\n');
+    }
+    for wish in wished {
+        new.extend(format!("{} = {}\n", wish.name, quoted(&wish.value)?).into_bytes());
+    }
+    Ok(Some(new))
 }
 
 /// Settings that the command line fixes to something else.

@@ -26,6 +26,7 @@ pub(crate) enum ClaimName {
     LocalLogin,
     NotRestarted,
     RestartWouldWork,
+    SessionsGoOn,
 }
 
 impl ClaimName {
@@ -68,6 +69,7 @@ impl ClaimName {
             Self::LocalLogin => ("local-login", "the way in from inside"),
             Self::NotRestarted => ("not-restarted", "not restarted"),
             Self::RestartWouldWork => ("restart-would-work", "a restart would work"),
+            Self::SessionsGoOn => ("sessions-go-on", "old sessions go on"),
         }
     }
 }

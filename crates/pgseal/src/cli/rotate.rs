@@ -1,0 +1,126 @@
+//! `pgseal rotate`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use pgseal_pki::{KeyType, SubjectAltName, Validity};
+
+use super::Outcome;
+use super::options::Format;
+use super::rotate_report as report;
+use crate::certs::passphrase::Passphrase;
+use crate::failure::{Ending, Failure, Result};
+use crate::report::screen::Screen;
+use crate::rotate::run::{State, rotate};
+use crate::rotate::wish::{Source, Wish};
+use crate::target::{Asked, Target};
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  pgseal rotate 15/main                    a new certificate from where the present one came
+  pgseal rotate 15/main --dry-run          what would be written
+  pgseal rotate ./pgseal --if-due          for cron: only in the last third of its life
+  pgseal rotate container:db --cert fullchain.pem --key privkey.pem
+  pgseal undo 15/main                      the certificate of before
+
+One rename and one reload, never a restart: no connection fails, and sessions go on. What the wire does
+not show afterwards is rolled back.
+Exit status: 0 done and proved, 1 stopped before anything changed (with --check: there is something to
+do), 3 could not be carried out, 4 rolled back.")]
+// Each is a word of its own on the command line.
+#[allow(clippy::struct_excessive_bools)]
+pub(crate) struct Options {
+    /// A data directory (dir:PATH), a cluster such as 15/main, container:NAME, or a folder made by `pgseal up`
+    target: String,
+    /// Issue with the CA in this folder [default: whence the present certificate came]
+    #[arg(long, value_name = "DIR", conflicts_with = "cert")]
+    ca: Option<PathBuf>,
+    /// A certificate from elsewhere, its chain behind it
+    #[arg(long, value_name = "FILE", requires = "key")]
+    cert: Option<PathBuf>,
+    /// Its private key
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
+    /// A further name or address that clients use (repeatable)
+    #[arg(long, value_name = "HOST|IP")]
+    san: Vec<SubjectAltName>,
+    /// How long an issued certificate is valid [default: as long as the present one]
+    #[arg(long, value_name = "TIME", conflicts_with = "cert")]
+    validity: Option<Validity>,
+    /// ecdsa-p256, ecdsa-p384, rsa-2048, rsa-3072 or rsa-4096 [default: as the present one]
+    #[arg(long, value_name = "TYPE", conflicts_with = "cert")]
+    key_type: Option<KeyType>,
+    /// The passphrase of the CA's key, in the first line of a file or of stdin (-)
+    #[arg(long, value_name = "FILE", conflicts_with = "ca_passphrase_fd")]
+    ca_passphrase_file: Option<PathBuf>,
+    /// The same over a file descriptor
+    #[arg(long, value_name = "N")]
+    ca_passphrase_fd: Option<u32>,
+    /// Only when the present certificate is in the last third of its life, or no good
+    #[arg(long)]
+    if_due: bool,
+    /// The present key is in wrong hands: keep no copy of it, and say what else to do
+    #[arg(long)]
+    compromised: bool,
+    /// Go on although clients that cannot be seen may refuse the new certificate
+    #[arg(long)]
+    allow_unseen: bool,
+    /// Exchange two files whose paths the command line fixes, one after the other
+    #[arg(long)]
+    accept_crash_window: bool,
+    /// Show what would be written, and end
+    #[arg(long, conflicts_with = "check")]
+    dry_run: bool,
+    /// The same; status 1 when there is something to do
+    #[arg(long)]
+    check: bool,
+    /// The superuser to log in as
+    #[arg(short = 'U', long, value_name = "USER")]
+    username: Option<String>,
+    /// The database to log in to [default: postgres]
+    #[arg(short = 'd', long, value_name = "DBNAME")]
+    dbname: Option<String>,
+    /// How the result is shown
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+pub(crate) async fn run(options: Options) -> Result<Outcome> {
+    if let Target::Connection(_) = Target::parse(&options.target)? {
+        return Err(Failure::usage("a connection string reaches no files, and a certificate lies in files")
+            .because("nothing was changed")
+            .hint("on the server's own machine, with its data directory, its cluster or its container as TARGET"));
+    }
+    let wish = wish(&options);
+    let asked = Asked { username: options.username.clone(), dbname: options.dbname.clone() };
+    let only_plan = options.dry_run || options.check;
+    let done = rotate(&options.target, &wish, &asked, only_plan).await?;
+    let to_do = options.check && done.state == State::Planned;
+    let ending = if to_do || !done.proved { Ending::NotProved } else { Ending::Well };
+    let text = match options.format {
+        Format::Human => report::human(&done, Screen::of_stdout()),
+        Format::Json => report::json_text(&done)?,
+    };
+    Ok(Outcome { text, ending })
+}
+
+fn wish(options: &Options) -> Wish {
+    let source = match (&options.ca, &options.cert, &options.key) {
+        (Some(folder), ..) => Source::Authority(folder.clone()),
+        (_, Some(certificate), Some(key)) => {
+            Source::Files { certificate: certificate.clone(), key: key.clone() }
+        }
+        _ => Source::Remembered,
+    };
+    Wish {
+        source,
+        sans: options.san.clone(),
+        validity: options.validity,
+        key_type: options.key_type,
+        passphrase: Passphrase::of(options.ca_passphrase_file.as_deref(), options.ca_passphrase_fd),
+        compromised: options.compromised,
+        allow_unseen: options.allow_unseen,
+        accept_crash_window: options.accept_crash_window,
+        if_due: options.if_due,
+    }
+}

@@ -1,0 +1,321 @@
+//! Which certificate comes next: from the CA that issued the present one, or from files that somebody else renews.
+
+use std::path::Path;
+
+use pgseal_pki::public_key::KeyKind;
+use pgseal_pki::{
+    Certificate, CertificateAuthority, KeyType, LeafRequest, Purpose, Subject, SubjectAltName, order_of,
+    read_bundle, verify_chain,
+};
+use time::{Duration, OffsetDateTime};
+
+use super::wish::{Source, Wish};
+use crate::certs::authority::{self, Role};
+use crate::failure::{Failure, Result};
+use crate::folder::layout::Folder;
+use crate::journal::{Journal, Origin, Phase};
+use crate::place::{Layout, Place};
+use crate::secure::certificate::{self, BACKDATED, New};
+use crate::secure::facts::{Facts, Present};
+use crate::secure::present::flaw;
+
+/// As `pgseal up` has it, where no present certificate says otherwise.
+const USUAL_LIFE: Duration = Duration::days(365);
+
+/// What is to become of the present certificate.
+pub(crate) enum Chosen {
+    /// It stays: why.
+    Kept(String),
+    New(Box<Next>),
+}
+
+pub(crate) struct Next {
+    pub(crate) new: New,
+    pub(crate) origin: Origin,
+    /// Its end, where that is the CA's and not the one that was wished.
+    pub(crate) cut_short: Option<OffsetDateTime>,
+}
+
+/// Where the next certificate comes from.
+pub(crate) fn origin(place: &Place, journal: Option<&Journal>, wish: &Wish) -> Result<Origin> {
+    let absolute =
+        |path: &Path| std::path::absolute(path).map_err(|error| Failure::io("resolve", path, &error));
+    match &wish.source {
+        Source::Authority(folder) => Ok(Origin::Authority { folder: absolute(folder)? }),
+        Source::Files { certificate, key } => {
+            Ok(Origin::Files { certificate: absolute(certificate)?, key: absolute(key)? })
+        }
+        Source::Remembered => match remembered(place, journal)? {
+            Some(origin) => Ok(origin),
+            None => Err(Failure::usage(format!(
+                "where the certificate of {} came from is not known here",
+                place.word
+            ))
+            .because("no change that pgseal made of this server installed one")
+            .hint("--ca DIR for a CA of your own, or --cert FILE --key FILE; it is remembered then")),
+        },
+    }
+}
+
+fn remembered(place: &Place, journal: Option<&Journal>) -> Result<Option<Origin>> {
+    if let Some(journal) = journal {
+        if let Some(origin) = journal.origin()? {
+            return Ok(Some(origin));
+        }
+        let changes = journal.changes()?.into_iter().rev();
+        let mut founded =
+            changes.filter(|(_, phase)| *phase == Phase::Committed).filter_map(|(change, _)| change.founded);
+        if let Some(founded) = founded.next() {
+            return Ok(Some(Origin::Authority { folder: founded.folder }));
+        }
+    }
+    let of_up = |data: &Path| Some(Folder::at(data.parent()?.to_owned()).authority());
+    Ok(match place.layout {
+        Layout::Folder => of_up(&place.data).map(|folder| Origin::Authority { folder }),
+        _ => None,
+    })
+}
+
+/// Chooses, and issues where that is called for; writes nothing.
+pub(crate) fn choose(facts: &Facts, origin: Origin, wish: &Wish, now: OffsetDateTime) -> Result<Chosen> {
+    let present = facts.certificate.as_ref().ok();
+    if wish.if_due
+        && let Some(present) = present
+        && present.key.is_ok()
+        && !is_due(&present.leaf, now)
+        && flaw(&present.leaf, &present.others, &wish.sans, now).is_none()
+    {
+        return Ok(Chosen::Kept(format!(
+            "it is good until {}, and due on {}",
+            present.leaf.not_after().date(),
+            due(&present.leaf).date()
+        )));
+    }
+    match &origin {
+        Origin::Authority { folder } => {
+            let authority = authority::load(folder, Role::Server, &wish.passphrase)?;
+            let (new, cut_short) = issue(&authority, folder, facts, wish, now)?;
+            Ok(Chosen::New(Box::new(Next { new, origin, cut_short })))
+        }
+        Origin::Files { certificate, key } => {
+            if let Some(why) = nothing_newer(certificate, present, wish)? {
+                return Ok(Chosen::Kept(why));
+            }
+            let why = "brought from elsewhere".to_owned();
+            let mut new = certificate::given(certificate, key, &wish.sans, now, why)?;
+            if let Some(present) = present {
+                fit_to_follow(&new, present, facts, wish)?;
+            }
+            if new.authority.is_none() {
+                new.authority = still_trusted(facts, &new, now);
+            }
+            Ok(Chosen::New(Box::new(Next { new, origin, cut_short: None })))
+        }
+    }
+}
+
+/// With less than a third of its life left: as ACME's clients have it.
+fn is_due(leaf: &Certificate, now: OffsetDateTime) -> bool {
+    now >= due(leaf)
+}
+
+fn due(leaf: &Certificate) -> OffsetDateTime {
+    leaf.not_after() - (leaf.not_after() - leaf.not_before()) / 3
+}
+
+fn issue(
+    authority: &CertificateAuthority,
+    folder: &Path,
+    facts: &Facts,
+    wish: &Wish,
+    now: OffsetDateTime,
+) -> Result<(New, Option<OffsetDateTime>)> {
+    in_its_time(authority, folder, now)?;
+    let present = facts.certificate.as_ref().ok().map(|present| &present.leaf);
+    let life = wish.validity.map_or_else(|| life_of(present), pgseal_pki::Validity::duration);
+    let wished = now + life;
+    let end = authority.valid_until();
+    let too_long = wished > end;
+    if let (true, Some(validity)) = (too_long, wish.validity) {
+        return Err(Failure::usage(format!(
+            "--validity {validity} reaches past the end of the CA ({}), and a certificate never outlives its CA",
+            end.date()
+        ))
+        .because("nothing was changed")
+        .hint(format!("a shorter --validity, or a CA that lasts: pgseal cert show {}", authority::certificate_of(folder, Role::Server).display())));
+    }
+    let names = names(facts, present, &wish.sans);
+    let request = LeafRequest {
+        subject: present.and_then(|leaf| subject_again(leaf, &names)),
+        sans: names.clone(),
+        key_type: wish.key_type.unwrap_or_else(|| key_type_of(present)),
+        not_before: now - BACKDATED,
+        not_after: wished.min(end),
+    };
+    let issued = authority.issue_server(&request).map_err(|error| {
+        Failure::new(format!("the CA could not issue a certificate: {error}")).because("nothing was changed")
+    })?;
+    let new = New {
+        issued,
+        authority: Some(authority.certificate().clone()),
+        to_found: None,
+        names,
+        why: "rotated".to_owned(),
+    };
+    Ok((new, too_long.then_some(end)))
+}
+
+fn in_its_time(authority: &CertificateAuthority, folder: &Path, now: OffsetDateTime) -> Result<()> {
+    let certificate = authority.certificate();
+    if now < certificate.not_before() {
+        return Err(Failure::new(format!(
+            "the CA in {} is not valid before {}, and this machine's clock says {}",
+            folder.display(),
+            certificate.not_before().date(),
+            now.date()
+        ))
+        .because("nothing was changed")
+        .hint("look at the clock: timedatectl"));
+    }
+    if now >= authority.valid_until() {
+        return Err(Failure::new(format!(
+            "the CA in {} expired on {}: nothing that it issues is valid",
+            folder.display(),
+            authority.valid_until().date()
+        ))
+        .because("clients with sslmode=verify-ca or verify-full have been refusing the server since, with certificate verify failed")
+        .because("nothing was changed"));
+    }
+    Ok(())
+}
+
+/// As long as the present one lives in all.
+fn life_of(present: Option<&Certificate>) -> Duration {
+    let of = |leaf: &Certificate| leaf.not_after() - leaf.not_before() - BACKDATED;
+    present.map(of).filter(|life| life.is_positive()).unwrap_or(USUAL_LIFE)
+}
+
+fn key_type_of(present: Option<&Certificate>) -> KeyType {
+    match present.map(|leaf| leaf.public_key().kind()) {
+        Some(KeyKind::EcdsaP384) => KeyType::EcdsaP384,
+        Some(KeyKind::Rsa(2048)) => KeyType::Rsa2048,
+        Some(KeyKind::Rsa(3072)) => KeyType::Rsa3072,
+        Some(KeyKind::Rsa(4096)) => KeyType::Rsa4096,
+        _ => KeyType::default(),
+    }
+}
+
+/// The names of the present one, and what was asked for beside them.
+fn names(facts: &Facts, present: Option<&Certificate>, further: &[SubjectAltName]) -> Vec<SubjectAltName> {
+    let mut names: Vec<SubjectAltName> = present.map(names_of).unwrap_or_default();
+    if names.is_empty() {
+        return certificate::names(facts, further);
+    }
+    for name in further {
+        if !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    names
+}
+
+fn names_of(leaf: &Certificate) -> Vec<SubjectAltName> {
+    let hosts = leaf.dns_names().into_iter().filter_map(|name| name.parse().ok());
+    hosts.chain(leaf.ip_addresses().into_iter().map(SubjectAltName::Ip)).collect()
+}
+
+/// The present subject, where it is one that was not made of the names: then the names say it again.
+fn subject_again(leaf: &Certificate, names: &[SubjectAltName]) -> Option<Subject> {
+    let subject: Subject = leaf.subject().to_string().parse().ok()?;
+    let by_itself =
+        names.iter().any(|name| Subject::common_name(&name.to_string()).as_ref() == Some(&subject));
+    (!by_itself).then_some(subject)
+}
+
+/// Why the files from elsewhere bring nothing, if so.
+fn nothing_newer(path: &Path, present: Option<&Present>, wish: &Wish) -> Result<Option<String>> {
+    let brought =
+        read_bundle(&certificate::read(path)?).map_err(|error| certificate::unreadable(path, &error))?;
+    let (Some(leaf), Some(present)) = (brought.certificates.first(), present) else { return Ok(None) };
+    if present.key.is_err() {
+        return Ok(None);
+    }
+    if *leaf == present.leaf {
+        return Ok(Some(format!("{} holds this very certificate", path.display())));
+    }
+    let older = leaf.not_before() <= present.leaf.not_before();
+    if older && wish.source == Source::Remembered {
+        return Ok(Some(format!("{} holds one that is no newer", path.display())));
+    }
+    Ok(None)
+}
+
+/// What clients or a CA's own rules would not take of a certificate that follows the present one.
+fn fit_to_follow(new: &New, present: &Present, facts: &Facts, wish: &Wish) -> Result<()> {
+    let leaf = &new.issued.certificate;
+    if leaf.issuer().same_as(present.leaf.issuer()) && leaf.serial_hex() == present.leaf.serial_hex() {
+        return Err(Failure::usage(format!(
+            "the certificate has the issuer and the serial number of the present one ({}) and is another one",
+            leaf.serial_hex()
+        ))
+        .because("no CA may give a number twice (RFC 5280 section 4.1.2.2): a CRL could not tell them apart")
+        .because("nothing was changed")
+        .hint("have it issued again"));
+    }
+    if wish.compromised && leaf.spki_der() == present.leaf.spki_der() {
+        return Err(Failure::usage("the new certificate is for the very key that is compromised")
+            .because("nothing was changed")
+            .hint("have one issued for a new key: pgseal cert csr"));
+    }
+    let lost: Vec<String> = names_of(&present.leaf)
+        .into_iter()
+        .filter(|name| !names_of(leaf).contains(name))
+        .map(|name| name.to_string())
+        .collect();
+    if !lost.is_empty() && facts.offers_tls() && !wish.allow_unseen {
+        return Err(Failure::stopped(format!("the new certificate is not for {}", lost.join(", ")))
+            .because("the present one is, and clients that connect by that name cannot be seen from here")
+            .because("nothing was changed")
+            .hint("have it issued for every name; all the same: --allow-unseen"));
+    }
+    Ok(())
+}
+
+/// The root that lies beside the present certificate, where the new one leads to it, too.
+fn still_trusted(facts: &Facts, new: &New, now: OffsetDateTime) -> Option<Certificate> {
+    let file = facts.own.authority.as_ref()?;
+    let root = read_bundle(&file.bytes).ok()?.certificates.into_iter().next()?;
+    let chain = chain_of(new);
+    verify_chain(&new.issued.certificate, &chain, std::slice::from_ref(&root), now, Purpose::Server)
+        .is_ok()
+        .then_some(root)
+}
+
+/// What is sent beside the leaf.
+pub(crate) fn chain_of(new: &New) -> Vec<Certificate> {
+    read_bundle(new.issued.chain_pem.as_bytes()).map(|bundle| bundle.certificates).unwrap_or_default()
+}
+
+/// Whether clients that verify what is served now may refuse what is to come. They hold a root, whatever stands
+/// between it and the leaf.
+pub(crate) fn trust_changes(facts: &Facts, new: &New) -> bool {
+    let Ok(present) = &facts.certificate else { return false };
+    if !facts.offers_tls() || present.key.is_err() {
+        return false;
+    }
+    let chain = chain_of(new);
+    let (before, after) = (topmost(&present.leaf, &present.others), topmost(&new.issued.certificate, &chain));
+    if !before.issuer().same_as(after.issuer()) {
+        return true;
+    }
+    // Of the same name, and perhaps with another key.
+    new.authority
+        .as_ref()
+        .is_some_and(|root| root.subject().same_as(before.issuer()) && before.check_signed_by(root).is_err())
+}
+
+fn topmost<'c>(leaf: &'c Certificate, others: &'c [Certificate]) -> &'c Certificate {
+    let order = order_of(leaf, others);
+    let mut issuers = order.issuers.iter().filter_map(|index| others.get(*index));
+    issuers.rfind(|one| !one.self_signed()).unwrap_or(leaf)
+}

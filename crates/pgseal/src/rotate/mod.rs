@@ -1,0 +1,10 @@
+//! A new certificate for a server that lives, with nobody noticing: one rename, one reload, a look at the wire; back
+//! again when it does not show.
+
+mod apply;
+mod choose;
+mod plan;
+pub(crate) mod run;
+mod seat;
+pub(crate) mod wire;
+pub(crate) mod wish;

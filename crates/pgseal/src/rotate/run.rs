@@ -1,0 +1,256 @@
+//! From a TARGET to a new certificate on the wire, and back again when it cannot be proved.
+
+use std::cell::RefCell;
+
+use pgseal_pki::Certificate;
+use time::OffsetDateTime;
+
+use super::apply::{Seen, apply};
+use super::choose::{Chosen, Next, choose, origin};
+use super::plan::{plan, records_of};
+use super::seat::Seat;
+use super::wire::Watched;
+use super::wish::Wish;
+use crate::failure::{Failure, Result};
+use crate::faults;
+use crate::folder::lock::Lock;
+use crate::interrupt::{Shield, interruptible};
+use crate::journal::{Change, Journal, Origin, Phase, fresh_id, records};
+use crate::place::{Layout, Login, Place};
+use crate::secure::apply::{Work, look_again, write_down};
+use crate::secure::facts::{Facts, Present};
+use crate::secure::observe::observe;
+use crate::secure::plan::{Plan, StageKind, own_authority};
+use crate::secure::prove::promised;
+use crate::secure::recover;
+use crate::secure::run::{UnderWay, fit_to_be_changed, only_one_previous_key, take_back};
+use crate::target::{Asked, Target, login};
+use crate::verify::claim::Proof;
+
+/// What was found, and what became of it.
+pub(crate) struct Done {
+    pub(crate) word: String,
+    pub(crate) facts: Facts,
+    pub(crate) state: State,
+    pub(crate) origin: Origin,
+    /// An earlier change that nobody had finished, and that was taken back first.
+    pub(crate) recovered: Option<String>,
+    /// The certificate that was served before, as far as there was one.
+    pub(crate) before: Option<Certificate>,
+    /// None where nothing was to be done.
+    pub(crate) plan: Option<Plan>,
+    /// Its end, where that is the CA's and not the one that was wished.
+    pub(crate) cut_short: Option<OffsetDateTime>,
+    pub(crate) change: Option<String>,
+    pub(crate) proof: Option<Proof>,
+    pub(crate) watched: Option<Watched>,
+    /// Whether the present key was said to be in wrong hands.
+    pub(crate) compromised: bool,
+    /// Whether every claim holds that the run stands or falls with.
+    pub(crate) proved: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Shown, not carried out.
+    Planned,
+    /// There was nothing to do: why.
+    AsWished(String),
+    Rotated,
+}
+
+pub(crate) async fn rotate(word: &str, wish: &Wish, asked: &Asked, only_plan: bool) -> Result<Done> {
+    let shield = Shield::default();
+    let under_way = UnderWay::default();
+    let work = carry_out(word, wish, asked, only_plan, &under_way, &shield);
+    let outcome = interruptible(&shield, work).await;
+    let begun = under_way.begun.take();
+    match (outcome, begun) {
+        (Err(failure), Some((journal, change))) => {
+            Err(take_back(word, &journal, &change, under_way.reached.get(), failure).await)
+        }
+        (outcome, _) => outcome,
+    }
+}
+
+async fn carry_out(
+    word: &str,
+    wish: &Wish,
+    asked: &Asked,
+    only_plan: bool,
+    under_way: &UnderWay,
+    shield: &Shield,
+) -> Result<Done> {
+    let mut place = Target::place(word).await?;
+    let _folder = lock_of_folder(&place)?;
+    *under_way.lock.borrow_mut() = Some(place.lock().await?);
+    let recovered = recover::unfinished(&mut place).await?;
+    let server = place.running().await?;
+    let who = &login(&place, &server, asked)?;
+    let held = place.session(&server, who).await?;
+    let mut facts = observe(&mut place, &server, &held, who).await?;
+    fit_to_be_changed(&facts, word)?;
+    speaks_tls(&facts, word)?;
+    let seat = Seat::find(&mut place, &mut facts).await?;
+    let now = OffsetDateTime::now_utc();
+    let journal = Journal::find(facts.identifier, &place.key())?;
+    let origin = origin(&place, journal.as_ref(), wish)?;
+    let chosen = choose(&facts, origin.clone(), wish, now)?;
+    let mut done = Done {
+        word: word.to_owned(),
+        before: facts.certificate.as_ref().ok().map(|present| present.leaf.clone()),
+        state: State::Planned,
+        origin,
+        recovered,
+        plan: None,
+        cut_short: None,
+        change: None,
+        proof: None,
+        watched: None,
+        compromised: wish.compromised,
+        proved: true,
+        facts,
+    };
+    let next = match chosen {
+        Chosen::New(next) => next,
+        Chosen::Kept(why) => {
+            done.state = State::AsWished(why);
+            if let (Ok(present), false) = (&done.facts.certificate, only_plan) {
+                let plan = as_it_stands(&done.facts, present)?;
+                let mut work = Work {
+                    place: &mut place,
+                    server,
+                    held: &held,
+                    who,
+                    facts: &done.facts,
+                    plan: &plan,
+                    excepted: false,
+                    reached: &under_way.reached,
+                };
+                let proof = look_again(&mut work).await?;
+                done.proved = holds(&proof, &plan, who);
+                done.proof = Some(proof);
+            }
+            held.close().await;
+            return Ok(done);
+        }
+    };
+    done.cut_short = next.cut_short;
+    let records = records_of(&place, &next)?;
+    let plan = plan(&done.facts, &seat, &next, wish, records, (word, fresh_id()?))?;
+    safe(&plan, &next, wish)?;
+    if only_plan {
+        done.plan = Some(plan);
+        return Ok(done);
+    }
+    let mut work = Work {
+        place: &mut place,
+        server,
+        held: &held,
+        who,
+        facts: &done.facts,
+        plan: &plan,
+        excepted: false,
+        reached: &under_way.reached,
+    };
+    let (seen, change) = change(&mut work, wish, now, &under_way.begun).await?;
+    // From where a change stands, a signal comes too late.
+    let _held = shield.hold();
+    done.state = State::Rotated;
+    done.proof = Some(seen.proof);
+    done.watched = Some(seen.watched);
+    done.change = Some(change);
+    done.plan = Some(plan);
+    held.close().await;
+    Ok(done)
+}
+
+/// No steps at all: what is to be proved of a certificate that stays.
+fn as_it_stands(facts: &Facts, present: &Present) -> Result<Plan> {
+    Ok(Plan {
+        id: fresh_id()?,
+        leaf: present.leaf.clone(),
+        names: Vec::new(),
+        authority: own_authority(facts, &present.leaf),
+        wished: Vec::new(),
+        origin: None,
+        records: Vec::new(),
+        enforce: false,
+        new_issuer: false,
+        stages: Vec::new(),
+    })
+}
+
+fn holds(proof: &Proof, plan: &Plan, who: &Login) -> bool {
+    proof
+        .claims
+        .iter()
+        .all(|claim| claim.holds == Some(true) || !promised(claim.name, plan, StageKind::Tls, who, false))
+}
+
+/// `up` and `down` work under the lock of the folder, and everything else under that of the data.
+fn lock_of_folder(place: &Place) -> Result<Option<Lock>> {
+    match (&place.layout, place.data.parent()) {
+        (Layout::Folder, Some(root)) => Lock::take(root).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// There is nothing to rotate where no TLS is wished.
+fn speaks_tls(facts: &Facts, word: &str) -> Result<()> {
+    if facts.setting("ssl") == "on" {
+        return Ok(());
+    }
+    Err(Failure::stopped(format!("{word} offers no TLS (ssl = off), so there is no certificate to rotate"))
+        .because("nothing was changed")
+        .hint(format!("pgseal secure {word} --new-ca DIR")))
+}
+
+fn safe(plan: &Plan, next: &Next, wish: &Wish) -> Result<()> {
+    if !plan.new_issuer || wish.allow_unseen {
+        return Ok(());
+    }
+    Err(Failure::stopped(
+        "clients that verify the present certificate's issuer cannot be seen from here, and it changes",
+    )
+    .because(format!("the new one is issued by {}", next.new.issued.certificate.issuer()))
+    .because("nothing was changed")
+    .hint("give them the new CA first (both may stand in one file); then --allow-unseen"))
+}
+
+/// Writes down, applies, proves, commits.
+async fn change(
+    work: &mut Work<'_>,
+    wish: &Wish,
+    now: OffsetDateTime,
+    begun: &RefCell<Option<(Journal, Change)>>,
+) -> Result<(Seen, String)> {
+    let journal = Journal::open(work.facts.identifier, &work.place.key())?;
+    let change = write_down(&journal, work.facts, work.plan, None, &work.place.data, now)?;
+    *begun.borrow_mut() = Some((journal.clone(), change.clone()));
+    let seen = apply(work, &change).await?;
+    records::write(&change)?;
+    journal.set(&change, &Phase::Committed)?;
+    *begun.borrow_mut() = None;
+    faults::step("the change stands");
+    if wish.compromised {
+        no_previous_key(work.place, &journal).await?;
+    } else {
+        only_one_previous_key(work.place, &journal, &change).await;
+    }
+    Ok((seen, change.id))
+}
+
+/// Every copy that pgseal kept of keys that were replaced goes at once.
+async fn no_previous_key(place: &mut Place, journal: &Journal) -> Result<()> {
+    for (change, _) in journal.changes()? {
+        for key in change.previous_keys() {
+            place.clear_away(key).await.map_err(|failure| {
+                failure
+                    .because("the new certificate is served; a copy of the old key may still be there")
+                    .hint(format!("remove {} by hand", key.display()))
+            })?;
+        }
+    }
+    Ok(())
+}

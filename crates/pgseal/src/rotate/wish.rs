@@ -1,0 +1,41 @@
+//! What the person asked of `rotate`, checked as far as it can be without looking at the server.
+
+use std::path::PathBuf;
+
+use pgseal_pki::{KeyType, SubjectAltName, Validity};
+
+use crate::certs::passphrase::Passphrase;
+
+#[derive(Debug)]
+// Each is a word of its own on the command line.
+#[allow(clippy::struct_excessive_bools)]
+pub(crate) struct Wish {
+    pub(crate) source: Source,
+    /// Names beside those that the present certificate has.
+    pub(crate) sans: Vec<SubjectAltName>,
+    /// `None`: as long as the present one.
+    pub(crate) validity: Option<Validity>,
+    /// `None`: as the present one's.
+    pub(crate) key_type: Option<KeyType>,
+    /// Of the CA's key.
+    pub(crate) passphrase: Passphrase,
+    /// The present key is in wrong hands: no copy of it is kept.
+    pub(crate) compromised: bool,
+    /// Also where clients that cannot be seen would refuse the new certificate.
+    pub(crate) allow_unseen: bool,
+    /// Two files whose paths the command line fixes are exchanged one after the other.
+    pub(crate) accept_crash_window: bool,
+    /// Only where the present certificate is due.
+    pub(crate) if_due: bool,
+}
+
+/// Where the next certificate comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// Whence the present one came.
+    Remembered,
+    /// A CA's folder.
+    Authority(PathBuf),
+    /// A certificate from elsewhere.
+    Files { certificate: PathBuf, key: PathBuf },
+}

@@ -1,0 +1,97 @@
+//! `pgseal rotate` on a server that is in use: while clients come that verify fully, and clients stay and work, one
+//! certificate follows the other. Nobody fails, nobody is thrown out, nothing is restarted, each new one is on the wire.
+
+use serde_json::Value;
+
+use crate::harness::{
+    APP_PASSWORD, Account, Bench, Install, Living, Ran, Resident, Schema, Sealed, Storm, all_hold, claim,
+    record, samples_each, served, versions, versions_in_turn,
+};
+
+/// What the servers of these scenarios leave open: plaintext, since `secure` was not asked to refuse it.
+const PLAINTEXT: [&str; 6] = [
+    "plaintext-refused-ipv4",
+    "plaintext-refused-ipv6",
+    "replication-plaintext-refused-ipv4",
+    "replication-plaintext-refused-ipv6",
+    "no-plaintext-path",
+    "sslmode-disable-refused",
+];
+
+#[track_caller]
+fn rotated(ran: Ran) -> Value {
+    let told = ran.succeeded().never_mentions(APP_PASSWORD).never_mentions("PRIVATE KEY").json();
+    Schema::of("rotate").admits(&told);
+    assert_eq!((&told["state"], &told["proved"]), (&"rotated".into(), &true.into()), "{told:#}");
+    assert_eq!(told["wire"]["failed"], 0, "{told:#}");
+    assert_ne!(told["before"]["serial"], told["after"]["serial"], "{told:#}");
+    told
+}
+
+#[test]
+fn many_rotations_under_a_storm_of_clients_that_verify_fail_nobody() {
+    let mut rotations = 0;
+    let mut connections = 0;
+    for version in versions() {
+        let living = Living::of(*version);
+        let by = Account::current();
+        living.secured(&by);
+        Bench::prepare(&living);
+        let started = living.started();
+        let staying = Bench::that_stays(&living);
+        let resident = Resident::new(&living, living.psql("verify-full"), "stays and waits");
+        let sessions = staying.sessions(&living);
+        let storm = Storm::verifying(living.port(), &living.ca_file(), 2);
+        let mut last = served(living.port());
+        for _ in 0..samples_each(100) {
+            let told = rotated(living.verb("rotate", &["--format", "json"], &by).run());
+            assert_eq!(told["before"]["sha256"], last.as_str(), "{told:#}");
+            last = served(living.port());
+            assert_eq!(told["after"]["sha256"], last.as_str(), "{told:#}");
+            storm.wait_for_more(5);
+            rotations += 1;
+        }
+        assert_eq!(staying.sessions(&living), sessions, "nobody was thrown out");
+        connections += storm.nobody_was_refused();
+        staying.lost_nothing();
+        resident.stayed();
+        assert_eq!(living.started(), started, "it runs as it ran");
+    }
+    record("rotations under a storm of connections with verify-full, none failed", rotations);
+    record("connections with verify-full while certificates were exchanged, none failed", connections);
+}
+
+#[test]
+fn a_folder_of_up_keeps_its_promises_after_a_rotation_and_after_its_undoing() {
+    for (nth, account) in Account::both().into_iter().enumerate() {
+        for version in versions_in_turn(nth) {
+            let server = Sealed::with(&Install::of(version), &account, &[]);
+            let before = served(server.port());
+            let journal = server.sandbox().home_of(&account).join("journal");
+            let verb = |words: &[&str]| server.pgseal().args(words).env("PGSEAL_STATE_DIR", &journal);
+            let look = verb(&["rotate", "sealed", "--dry-run"]).run().succeeded();
+            look.says("server-with-key.pem");
+            assert_eq!(served(server.port()), before, "a look changes nothing");
+            let told = rotated(verb(&["rotate", "sealed", "--format", "json"]).run());
+            all_hold(&server.verify());
+            assert_eq!(told["after"]["sha256"], served(server.port()).as_str());
+            verb(&["undo", "sealed"]).run().succeeded().says("undone");
+            assert_eq!(served(server.port()), before);
+            all_hold(&server.verify());
+            record("a folder of up is proved after a rotation and after its undoing", 1);
+        }
+    }
+}
+
+#[test]
+fn what_was_open_before_is_told_and_fails_nothing() {
+    let living = Living::of(15);
+    let by = Account::current();
+    living.secured(&by);
+    let ran = living.verb("rotate", &["--format", "json"], &by).run();
+    for open in PLAINTEXT {
+        assert_eq!(claim(&ran, open)["holds"], false, "{ran}");
+    }
+    assert_eq!(claim(&ran, "sessions-go-on")["holds"], true, "{ran}");
+    rotated(ran);
+}
