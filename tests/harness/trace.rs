@@ -86,9 +86,20 @@ impl Trace {
     /// Waits until that point is reached.
     #[track_caller]
     pub(crate) fn wait_for(&self, number: u64) {
+        self.wait_until(|point| point.number == number, &format!("point {number}"));
+    }
+
+    /// Waits until the step of that name is reached.
+    #[track_caller]
+    pub(crate) fn wait_for_step(&self, name: &str) {
+        self.wait_until(|point| point.kind == "step" && point.name == name, name);
+    }
+
+    #[track_caller]
+    fn wait_until(&self, is_it: impl Fn(&Point) -> bool, what: &str) {
         let end = Instant::now() + PATIENCE;
-        while !self.points().iter().any(|point| point.number == number) {
-            assert!(Instant::now() < end, "point {number} should be reached within {PATIENCE:?}");
+        while !self.points().iter().any(&is_it) {
+            assert!(Instant::now() < end, "{what} should be reached within {PATIENCE:?}");
             thread::sleep(Duration::from_millis(1));
         }
     }
@@ -130,6 +141,11 @@ impl Pgseal<'_> {
     /// Held at that point until `Trace::go`.
     pub(crate) fn held_at(self, trace: &Trace, number: u64) -> Self {
         self.traced(trace).env("PGSEAL_PAUSE_AT", number.to_string())
+    }
+
+    /// Held at the first step of that name (`before the reload`, `a stage is written` …) until `Trace::go`.
+    pub(crate) fn held_at_step(self, trace: &Trace, name: &str) -> Self {
+        self.traced(trace).env("PGSEAL_PAUSE_AT", name)
     }
 }
 

@@ -6,7 +6,7 @@
 //!
 //! - end the whole run with SIGKILL: `PGSEAL_KILL_AT=17`;
 //! - have the system refuse: `PGSEAL_FAULT_AT=17:ENOSPC`, and with `17+:ENOSPC` every change from there on;
-//! - wait until a line `go` stands in the trace: `PGSEAL_PAUSE_AT=17`.
+//! - wait until a line `go` stands in the trace: `PGSEAL_PAUSE_AT=17`, or at a step by its name.
 
 use std::env;
 use std::fs::{File, OpenOptions};
@@ -83,7 +83,8 @@ fn reached(kind: Kind, name: &str, path: &Path) -> Option<u64> {
     if number_of(KILL_AT) == Some(number) {
         end();
     }
-    if number_of(PAUSE_AT) == Some(number) {
+    let named = kind == Kind::Step && env::var(PAUSE_AT).is_ok_and(|at| at == name);
+    if named || number_of(PAUSE_AT) == Some(number) {
         wait();
     }
     Some(number)

@@ -34,9 +34,7 @@ pub(crate) fn wished(facts: &Facts, policy: &Policy, pem: Option<&Path>) -> Resu
         all.extend(["ssl_cert_file", "ssl_key_file"].map(|name| of(name, facts.setting(name))));
     }
     all.push(of("ssl_min_protocol_version", &policy.min_protocol));
-    if !facts.setting("ssl_max_protocol_version").is_empty() {
-        all.push(of("ssl_max_protocol_version", ""));
-    }
+    all.push(of("ssl_max_protocol_version", ""));
     all.push(of("ssl_ciphers", &policy.tls12_suites.join(":")));
     all.push(of("ssl_prefer_server_ciphers", "on"));
     if facts.version.major() >= 18 {
@@ -117,12 +115,15 @@ fn quoted(value: &str) -> Result<String> {
     quote(value).ok_or_else(|| Failure::new(format!("no setting can hold {value:?}")))
 }
 
-/// Whether the files say it without our block, or PostgreSQL does by itself.
+/// Whether the files say it without our block, or PostgreSQL does by itself. What of `postgresql.auto.conf` is in
+/// the way counts for nothing: it is taken out.
 fn said_elsewhere(facts: &Facts, wish: &Wished) -> bool {
     let ours = our_lines(facts);
     let others = facts.files.settings.iter().rfind(|setting| {
         setting.name.as_bytes().eq_ignore_ascii_case(wish.name.as_bytes())
             && !(setting.file == 0 && ours.contains(&setting.line))
+            && (!is_auto(facts, setting.file)
+                || satisfies(wish, &String::from_utf8_lossy(setting.value.as_bytes())))
     });
     let value = match others {
         Some(setting) => String::from_utf8_lossy(setting.value.as_bytes()).into_owned(),
@@ -131,15 +132,18 @@ fn said_elsewhere(facts: &Facts, wish: &Wished) -> bool {
     satisfies(wish, &value)
 }
 
+fn is_auto(facts: &Facts, file: u32) -> bool {
+    facts.files.path(file).is_some_and(|path| path.as_bytes().ends_with(b"/postgresql.auto.conf"))
+}
+
 /// Whether a line that is read after our block says something else: the last one wins (guc-file.l,
 /// ProcessConfigFileInternal). `postgresql.auto.conf` is seen to by itself.
 fn beaten(facts: &Facts, wished: &[Wished]) -> bool {
     let ours = our_lines(facts);
-    let is_auto =
-        |file| facts.files.path(file).is_some_and(|path| path.as_bytes().ends_with(b"/postgresql.auto.conf"));
     wished.iter().any(|wish| {
         let last = facts.files.settings.iter().rfind(|setting| {
-            setting.name.as_bytes().eq_ignore_ascii_case(wish.name.as_bytes()) && !is_auto(setting.file)
+            setting.name.as_bytes().eq_ignore_ascii_case(wish.name.as_bytes())
+                && !is_auto(facts, setting.file)
         });
         last.is_some_and(|last| {
             let is_ours = last.file == 0 && ours.contains(&last.line);
