@@ -219,8 +219,9 @@ async fn proved(work: &mut Work<'_>, stage: &Stage, log: &Mark) -> Result<Proof>
         .iter()
         .filter(|claim| claim.holds != Some(true) && counts(claim))
         .map(|claim| {
-            let reason = claim.reason.clone().unwrap_or_default();
-            format!("{}: {} {reason}", claim.name.title(), claim.evidence)
+            let seen = [claim.evidence.as_str(), claim.reason.as_deref().unwrap_or_default()];
+            let seen: Vec<&str> = seen.into_iter().filter(|part| !part.is_empty()).collect();
+            format!("{}: {}", claim.name.title(), seen.join("; "))
         })
         .collect();
     if failed.is_empty() {
