@@ -2,18 +2,20 @@
 //!
 //! Follows `X509_verify_cert` of OpenSSL 3.0 with the settings libpq gives it: purpose `sslserver`,
 //! no `X509_V_FLAG_PARTIAL_CHAIN`, no `X509_V_FLAG_X509_STRICT`, security level 2. Knows nothing of
-//! host names (see [`crate::names`]), revocation, or where roots come from.
+//! host names (see [`crate::names`]), or where roots and revocation lists come from.
 
 mod build;
 mod check;
 mod constraints;
 mod refusal;
+mod revocation;
 
 use time::OffsetDateTime;
 
 pub(crate) use self::refusal::moment;
 pub use self::refusal::{ChainFault, ChainRefusal};
 use crate::certificate::Certificate;
+use crate::crl::RevocationList;
 
 /// The most certificates beside the leaf that are looked at. OpenSSL's own limit on the length of
 /// a chain is 100 (`SSL_CTX_set_verify_depth`), and libpq leaves it so.
@@ -59,6 +61,32 @@ pub fn verify_chain(
     now: OffsetDateTime,
     purpose: Purpose,
 ) -> Result<VerifiedChain, ChainRefusal> {
+    verify(leaf, presented, roots, None, now, purpose)
+}
+
+/// The same with revocation lists, as libpq has it once an `sslcrl` could be loaded and a server
+/// with `ssl_crl_file` (`X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL`): every certificate of
+/// the path, the root too, must be covered by a list of its issuer's that is current, and stand on
+/// none. Without a single list, every chain is refused.
+pub fn verify_chain_with_lists(
+    leaf: &Certificate,
+    presented: &[Certificate],
+    roots: &[Certificate],
+    lists: &[RevocationList],
+    now: OffsetDateTime,
+    purpose: Purpose,
+) -> Result<VerifiedChain, ChainRefusal> {
+    verify(leaf, presented, roots, Some(lists), now, purpose)
+}
+
+fn verify(
+    leaf: &Certificate,
+    presented: &[Certificate],
+    roots: &[Certificate],
+    lists: Option<&[RevocationList]>,
+    now: OffsetDateTime,
+    purpose: Purpose,
+) -> Result<VerifiedChain, ChainRefusal> {
     if presented.len() > MAX_PRESENTED {
         let fault = ChainFault::TooManyPresented(presented.len());
         return Err(ChainRefusal::new(fault, 0, leaf));
@@ -68,6 +96,9 @@ pub fn verify_chain(
     let path = build::path(leaf, presented, roots, now)?;
     check::extensions(&path, purpose)?;
     check::strength(&path)?;
+    if let Some(lists) = lists {
+        revocation::check(&path, lists, now)?;
+    }
     check::signatures_and_dates(&path, now)?;
     constraints::check(&path)?;
     Ok(VerifiedChain { path: path.into_iter().cloned().collect() })

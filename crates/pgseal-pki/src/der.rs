@@ -5,6 +5,8 @@
 
 /// Universal tag of a SEQUENCE, constructed bit set.
 pub(crate) const SEQUENCE: u8 = 0x30;
+/// Universal tag of a SET, constructed bit set.
+pub(crate) const SET: u8 = 0x31;
 /// Universal tag of an INTEGER.
 pub(crate) const INTEGER: u8 = 0x02;
 /// Universal tag of a BIT STRING.
@@ -62,9 +64,38 @@ pub(crate) fn whole_bytes(bit_string: &[u8]) -> Option<&[u8]> {
     }
 }
 
+/// Writes one element with a definite length of the fewest bytes (X.690 section 10.1).
+pub(crate) fn element(tag: u8, content: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(content.len() + 6);
+    out.push(tag);
+    match u8::try_from(content.len()) {
+        Ok(short) if short < 0x80 => out.push(short),
+        _ => {
+            let bytes = content.len().to_be_bytes();
+            let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+            let length = bytes.get(zeros..).unwrap_or_default();
+            // At most eight bytes.
+            out.push(0x80 | u8::try_from(length.len()).unwrap_or_default());
+            out.extend(length);
+        }
+    }
+    out.extend(content);
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_is_cut_again() {
+        for length in [0, 1, 127, 128, 255, 256, 70_000] {
+            let content = vec![7; length];
+            let written = element(SEQUENCE, &content);
+            let (cut, rest) = expect(&written, SEQUENCE).unwrap();
+            assert_eq!((cut.content, rest), (&content[..], &[][..]));
+        }
+    }
 
     #[test]
     fn an_element_is_cut_with_its_header() {

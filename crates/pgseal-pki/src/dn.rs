@@ -7,12 +7,14 @@ use std::fmt::{self, Write as _};
 
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
+use crate::der;
+
 /// A subject or issuer, as found.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DistinguishedName {
     der: Vec<u8>,
-    /// One encoding per relative distinguished name, in order, as OpenSSL's `X509_NAME_cmp`
-    /// compares them.
+    /// One SET per relative distinguished name in order, in DER: OpenSSL's `canon_enc`, which
+    /// `X509_NAME_cmp` compares and `X509_NAME_hash` digests.
     canonical: Vec<Vec<u8>>,
     text: String,
     attributes: Vec<Attribute>,
@@ -76,7 +78,7 @@ impl DistinguishedName {
                 attributes.push(attribute);
             }
             encodings.sort();
-            canonical.push(encodings.concat());
+            canonical.push(der::element(der::SET, &encodings.concat()));
             texts.push(parts.join("+"));
         }
         texts.reverse();
@@ -116,6 +118,16 @@ impl DistinguishedName {
     /// not count.
     pub fn same_as(&self, other: &Self) -> bool {
         self.canonical == other.canonical
+    }
+
+    /// OpenSSL's `X509_NAME_hash`, eight hexadecimal digits: what the files in a directory made by
+    /// `openssl rehash` are called.
+    pub fn openssl_hash(&self) -> String {
+        let digest =
+            aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY, &self.canonical.concat());
+        let mut first = [0; 4];
+        first.copy_from_slice(digest.as_ref().get(..4).unwrap_or(&[0; 4]));
+        format!("{:08x}", u32::from_le_bytes(first))
     }
 
     /// True where `self` begins with every relative name of `base` (OpenSSL's `nc_dn`).
@@ -181,14 +193,10 @@ fn canonical_attribute(attribute: &Attribute, found: &AttributeTypeAndValue<'_>)
         Some(text) => (UTF8, canonical_text(&text).into_bytes()),
         None => (attribute.tag, attribute.raw.clone()),
     };
-    let oid = found.attr_type().as_bytes();
-    let mut encoding = Vec::with_capacity(oid.len() + value.len() + 20);
-    encoding.extend((oid.len() as u64).to_be_bytes());
-    encoding.extend(oid);
-    encoding.extend(tag.to_be_bytes());
-    encoding.extend((value.len() as u64).to_be_bytes());
-    encoding.extend(value);
-    encoding
+    let tag = u8::try_from(tag & 0x1f).unwrap_or_default();
+    let constructed = if matches!(tag, 16 | 17) { 0x20 } else { 0 };
+    let oid = der::element(der::OID, found.attr_type().as_bytes());
+    der::element(der::SEQUENCE, &[oid, der::element(tag | constructed, &value)].concat())
 }
 
 fn canonical_text(text: &str) -> String {

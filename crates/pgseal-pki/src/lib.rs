@@ -5,6 +5,7 @@ pub mod authority;
 pub mod bundle;
 pub mod certificate;
 pub mod chain;
+pub mod crl;
 mod der;
 pub mod dn;
 pub mod encryption;
@@ -25,7 +26,10 @@ pub mod validity;
 pub use authority::{AuthorityError, AuthorityRequest, CertificateAuthority, IssuedCertificate, LeafRequest};
 pub use bundle::{Bundle, BundleError, PrivateKey, read_bundle};
 pub use certificate::{Certificate, CertificateError};
-pub use chain::{ChainFault, ChainRefusal, Purpose, VerifiedChain, order_of, verify_chain};
+pub use chain::{
+    ChainFault, ChainRefusal, Purpose, VerifiedChain, order_of, verify_chain, verify_chain_with_lists,
+};
+pub use crl::{RevocationList, RevocationListError, RevocationListFault};
 pub use fingerprint::Fingerprint;
 pub use key::{KeyError, KeyPem, KeyType};
 pub use names::{LibpqRules, NameRefusal, libpq_matches};

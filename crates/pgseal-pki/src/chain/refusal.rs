@@ -4,6 +4,7 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 
 use crate::certificate::Certificate;
+use crate::crl::RevocationListFault;
 
 /// The reason of a refusal. Each variant's documentation names OpenSSL's code for it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -95,6 +96,19 @@ pub enum ChainFault {
     /// are worth comparing (1, unspecified).
     #[error("cannot be held against an authority's name constraints: {0}")]
     UncheckableConstraint(&'static str),
+    /// Its issuer took it back (23, certificate revoked).
+    #[error("was revoked by its issuer")]
+    Revoked,
+    /// Revocation lists are to be asked, and there is none of its issuer's (3, unable to get
+    /// certificate CRL).
+    #[error("cannot be looked up: there is no revocation list of its issuer {issuer}")]
+    NoRevocationList {
+        /// The issuer whose list is missing.
+        issuer: String,
+    },
+    /// The list of its issuer is of no use (8, 11, 12, 35, 36).
+    #[error("cannot be looked up: its issuer's revocation list {0}")]
+    BadRevocationList(RevocationListFault),
     /// Longer than 100 issuers (22, certificate chain too long).
     #[error("stands at the end of a chain that is longer than 100 issuers")]
     ChainTooLong,
@@ -116,6 +130,9 @@ impl ChainFault {
             Self::UnknownIssuer { .. } => 20,
             Self::ChainTooLong => 22,
             Self::PathTooLong { .. } => 25,
+            Self::Revoked => 23,
+            Self::NoRevocationList { .. } => 3,
+            Self::BadRevocationList(fault) => fault.openssl_code(),
             Self::WrongPurpose(_) => 26,
             Self::MayNotSign => 32,
             Self::UnknownCriticalExtension(_) => 34,

@@ -67,7 +67,7 @@ pub(crate) fn cn(name: &str) -> Vec<u8> {
     name_of(&[(CN, UTF8, name.as_bytes())])
 }
 
-fn date(moment: OffsetDateTime) -> Vec<u8> {
+pub(crate) fn date(moment: OffsetDateTime) -> Vec<u8> {
     let m = u8::from(moment.month());
     let rest =
         format!("{m:02}{:02}{:02}{:02}{:02}Z", moment.day(), moment.hour(), moment.minute(), moment.second());
@@ -202,10 +202,7 @@ impl Draft {
             let extensions: Vec<Vec<u8>> = self.extensions.iter().map(extension).collect();
             parts.push(tlv(0xa3, &sequence(&extensions)));
         }
-        let signed = sequence(&parts);
-        let mut signature = vec![0];
-        signature.extend(signer.sign(&signed).unwrap());
-        sequence(&[signed, algorithm, tlv(0x03, &signature)])
+        signed(&sequence(&parts), signer)
     }
 
     pub(crate) fn sign(&self, key: &KeyPair, signer: &KeyPair) -> Certificate {
@@ -213,7 +210,7 @@ impl Draft {
     }
 }
 
-fn extension((id, critical, content): &Extension) -> Vec<u8> {
+pub(crate) fn extension((id, critical, content): &Extension) -> Vec<u8> {
     let mut parts = vec![oid(id)];
     if *critical {
         parts.push(tlv(0x01, &[0xff]));
@@ -222,7 +219,7 @@ fn extension((id, critical, content): &Extension) -> Vec<u8> {
     sequence(&parts)
 }
 
-fn algorithm(signer: &KeyPair) -> Vec<u8> {
+pub(crate) fn algorithm(signer: &KeyPair) -> Vec<u8> {
     let algorithm = signer.algorithm();
     if algorithm == &rcgen::PKCS_ECDSA_P256_SHA256 {
         sequence(&[oid("1.2.840.10045.4.3.2")])
@@ -233,6 +230,13 @@ fn algorithm(signer: &KeyPair) -> Vec<u8> {
     } else {
         sequence(&[oid("1.2.840.113549.1.1.11"), tlv(0x05, &[])])
     }
+}
+
+/// A signed part, its algorithm and its signature: a certificate, or a list.
+pub(crate) fn signed(part: &[u8], signer: &KeyPair) -> Vec<u8> {
+    let mut signature = vec![0];
+    signature.extend(signer.sign(part).unwrap());
+    sequence(&[part.to_vec(), algorithm(signer), tlv(0x03, &signature)])
 }
 
 /// Runs the openssl command.
