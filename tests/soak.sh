@@ -1,5 +1,6 @@
 #!/bin/sh
-# Runs the tests with full counts on all versions, then the fuzzers, and writes docs/evidence/soak-DATE.md when all held.
+# Runs the tests with full counts on all versions, then the fuzzers, and writes docs/evidence/soak-DATE.md when all held:
+# tests/soak.sh [RUNNER-ARGUMENT…], such as -E 'test(hba)' for a part, which the evidence then says.
 # PGSEAL_TEST_SEED repeats a run.
 set -eu
 cd "$(dirname "$0")/.."
@@ -21,7 +22,7 @@ export PGSEAL_TEST_SEED PROPTEST_RNG_SEED PROPTEST_CASES PGSEAL_EVIDENCE
 started=$(date +%s)
 {
     status=0
-    tests/test.sh soak || status=$?
+    tests/test.sh soak "$@" || status=$?
     if [ "$status" = 0 ] && [ -d fuzz/fuzz_targets ]; then tests/fuzz.sh || status=$?; fi
     echo "$status" >"$work/status"
 } 2>&1 | tee "$work/log"
@@ -40,6 +41,7 @@ mkdir -p docs/evidence
     echo "| | |"
     echo "|---|---|"
     echo "| commit | $commit |"
+    [ $# = 0 ] || echo "| only | \`$*\` |"
     echo "| seed | $seed (\`PGSEAL_TEST_SEED=$seed make soak\`) |"
     echo "| cases of each property | $PROPTEST_CASES |"
     echo "| duration | $((seconds / 60)) min $((seconds % 60)) s |"
