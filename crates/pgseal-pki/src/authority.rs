@@ -5,6 +5,7 @@
 
 mod error;
 mod issue;
+mod renew;
 
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
@@ -55,6 +56,23 @@ impl CertificateAuthority {
     pub fn create(request: &AuthorityRequest) -> Result<Self, AuthorityError> {
         let key = KeyPem::generate(request.key_type)?;
         let certificate = issue::root(request, &key)?;
+        Ok(Self { certificate, issuers: Vec::new(), key })
+    }
+
+    /// The same authority with other dates: same key, same name, same constraints, a new serial number. What it
+    /// issued before leads to either certificate; whoever holds the old one alone sees the old dates.
+    ///
+    /// Only for a root: an intermediate is renewed by its own issuer.
+    pub fn renewed(
+        &self,
+        not_before: OffsetDateTime,
+        not_after: OffsetDateTime,
+    ) -> Result<Self, AuthorityError> {
+        if !self.certificate.self_signed() {
+            return Err(AuthorityError::NotARoot(self.certificate.subject().to_string()));
+        }
+        let key = KeyPem::from_der(self.key.pkcs8_der())?;
+        let certificate = renew::root(&self.certificate, &key, not_before, not_after)?;
         Ok(Self { certificate, issuers: Vec::new(), key })
     }
 

@@ -154,6 +154,11 @@ impl KeyPem {
         &self.pem
     }
 
+    /// Under a passphrase, in PEM with the label `ENCRYPTED PRIVATE KEY` (PKCS#8, PBES2 with AES-256).
+    pub fn encrypted_pem(&self, passphrase: &[u8]) -> Result<Zeroizing<String>, KeyError> {
+        crate::encryption::close(self, passphrase)
+    }
+
     /// The PKCS#8 DER.
     pub fn pkcs8_der(&self) -> &[u8] {
         &self.der

@@ -4,6 +4,7 @@
 use zeroize::Zeroizing;
 
 use crate::authority::IssuedCertificate;
+use crate::key::KeyError;
 
 /// Stands first, since people copy `ssl_cert_file` to clients.
 const WARNING: &str = "\
@@ -14,7 +15,18 @@ const WARNING: &str = "\
 
 /// A warning, the private key, the leaf, its intermediates.
 pub fn server_with_key_pem(issued: &IssuedCertificate) -> Zeroizing<String> {
-    let key = issued.key.as_str();
+    with_key(issued.key.as_str(), issued)
+}
+
+/// The same with the key under a passphrase, for a server whose `ssl_passphrase_command` knows it.
+pub fn server_with_encrypted_key_pem(
+    issued: &IssuedCertificate,
+    passphrase: &[u8],
+) -> Result<Zeroizing<String>, KeyError> {
+    Ok(with_key(&issued.key.encrypted_pem(passphrase)?, issued))
+}
+
+fn with_key(key: &str, issued: &IssuedCertificate) -> Zeroizing<String> {
     let size = WARNING.len() + key.len() + issued.certificate_pem.len() + issued.chain_pem.len();
     // Sized at once: growing would leave copies of the key behind.
     let mut text = Zeroizing::new(String::with_capacity(size));

@@ -39,6 +39,9 @@ pub enum AuthorityError {
         "an authority with a key of kind {0} is not used: certificates that it signs break channel binding or are refused by clients"
     )]
     UnsuitableKey(String),
+    /// Only a root can be renewed by itself.
+    #[error("{0} is no root: whoever issued it has to renew it")]
+    NotARoot(String),
     /// A name that cannot be written again byte for byte.
     #[error(
         "the authority's name {0} holds an attribute twice or several joined by \"+\", and cannot be repeated in a certificate that it issues"

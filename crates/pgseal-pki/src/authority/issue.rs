@@ -114,7 +114,7 @@ fn params(
 }
 
 /// UTC, without the fraction that RFC 5280 section 4.1.2.5 forbids, in a year that it can hold.
-fn whole_second(moment: OffsetDateTime) -> Result<OffsetDateTime, AuthorityError> {
+pub(super) fn whole_second(moment: OffsetDateTime) -> Result<OffsetDateTime, AuthorityError> {
     OffsetDateTime::from_unix_timestamp(moment.unix_timestamp())
         .ok()
         .filter(|whole| (0..=9999).contains(&whole.year()))
@@ -124,10 +124,14 @@ fn whole_second(moment: OffsetDateTime) -> Result<OffsetDateTime, AuthorityError
 /// A random number of 127 bits: positive, never zero, always sixteen bytes (RFC 5280 section
 /// 4.1.2.2 allows twenty).
 fn serial() -> Result<SerialNumber, AuthorityError> {
+    random_serial().map(|bytes| SerialNumber::from_slice(&bytes))
+}
+
+pub(super) fn random_serial() -> Result<[u8; 16], AuthorityError> {
     let mut bytes = [0_u8; 16];
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_| AuthorityError::NotMade("no randomness".to_owned()))?;
     bytes[0] = bytes[0] & 0x7f | 0x40;
-    Ok(SerialNumber::from_slice(&bytes))
+    Ok(bytes)
 }
 
 fn alt_names(names: &[SubjectAltName]) -> Result<Vec<SanType>, AuthorityError> {
@@ -192,6 +196,6 @@ fn check(leaf: &Certificate, authority: &CertificateAuthority) -> Result<(), Aut
     }
 }
 
-fn not_made(error: &(impl std::fmt::Display + ?Sized)) -> AuthorityError {
+pub(super) fn not_made(error: &(impl std::fmt::Display + ?Sized)) -> AuthorityError {
     AuthorityError::NotMade(error.to_string())
 }

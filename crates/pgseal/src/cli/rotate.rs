@@ -11,6 +11,7 @@ use super::rotate_report as report;
 use crate::certs::passphrase::Passphrase;
 use crate::failure::{Ending, Failure, Result};
 use crate::report::screen::Screen;
+use crate::rotate::hook;
 use crate::rotate::run::{State, rotate};
 use crate::rotate::wish::{Source, Wish};
 use crate::target::{Asked, Target};
@@ -56,6 +57,18 @@ pub(crate) struct Options {
     /// The same over a file descriptor
     #[arg(long, value_name = "N")]
     ca_passphrase_fd: Option<u32>,
+    /// The passphrase of the server's own key, as ssl_passphrase_command prints it; a file or stdin (-)
+    #[arg(long, value_name = "FILE", conflicts_with = "key_passphrase_fd")]
+    key_passphrase_file: Option<PathBuf>,
+    /// The same over a file descriptor
+    #[arg(long, value_name = "N")]
+    key_passphrase_fd: Option<u32>,
+    /// Make the new key without a passphrase, although the present one has one
+    #[arg(long, conflicts_with_all = ["key_passphrase_file", "key_passphrase_fd"])]
+    plain_key: bool,
+    /// Renew the CA's own certificate first, with its key; an expired one is renewed unasked
+    #[arg(long, conflicts_with = "cert")]
+    renew_ca: bool,
     /// Only when the present certificate is in the last third of its life, or no good
     #[arg(long)]
     if_due: bool,
@@ -68,6 +81,9 @@ pub(crate) struct Options {
     /// Exchange two files whose paths the command line fixes, one after the other
     #[arg(long)]
     accept_crash_window: bool,
+    /// Print the line for certbot's --deploy-hook, cron and the like, and end
+    #[arg(long, conflicts_with_all = ["dry_run", "check"])]
+    deploy_hook: bool,
     /// Show what would be written, and end
     #[arg(long, conflicts_with = "check")]
     dry_run: bool,
@@ -92,6 +108,9 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
             .hint("on the server's own machine, with its data directory, its cluster or its container as TARGET"));
     }
     let wish = wish(&options);
+    if options.deploy_hook {
+        return Ok(Outcome::well(hook::line(&options.target, &wish.source).await?));
+    }
     let asked = Asked { username: options.username.clone(), dbname: options.dbname.clone() };
     let only_plan = options.dry_run || options.check;
     let done = rotate(&options.target, &wish, &asked, only_plan).await?;
@@ -118,6 +137,10 @@ fn wish(options: &Options) -> Wish {
         validity: options.validity,
         key_type: options.key_type,
         passphrase: Passphrase::of(options.ca_passphrase_file.as_deref(), options.ca_passphrase_fd),
+        key_passphrase: (options.key_passphrase_file.is_some() || options.key_passphrase_fd.is_some())
+            .then(|| Passphrase::of(options.key_passphrase_file.as_deref(), options.key_passphrase_fd)),
+        plain_key: options.plain_key,
+        renew_ca: options.renew_ca,
         compromised: options.compromised,
         allow_unseen: options.allow_unseen,
         accept_crash_window: options.accept_crash_window,

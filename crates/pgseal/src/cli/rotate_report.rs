@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use pgseal_pki::{Certificate, Fingerprint};
 use serde::Serialize;
+use time::OffsetDateTime;
 
 use crate::failure::Result;
 use crate::journal::Origin;
@@ -33,6 +34,8 @@ struct Row<'a> {
     after: Option<CertificateRow>,
     /// Whether the end of the certificate is that of its CA.
     cut_short: bool,
+    /// The file of the CA's own new certificate, where that was renewed.
+    renewed_ca: Option<String>,
     files: Vec<FileRow<'a>>,
     wire: Option<WireRow>,
     compromised: bool,
@@ -94,6 +97,7 @@ pub(super) fn json_text(done: &Done) -> Result<String> {
         before: done.before.as_ref().map(certificate_row),
         after: done.plan.as_ref().map(|plan| certificate_row(&plan.leaf)),
         cut_short: done.cut_short.is_some(),
+        renewed_ca: done.renewed.as_ref().map(|path| path.display().to_string()),
         files: done.plan.iter().flat_map(file_rows).collect(),
         wire: done.watched.as_ref().map(|watched| WireRow {
             tried: watched.tried,
@@ -151,6 +155,14 @@ pub(super) fn human(done: &Done, screen: Screen) -> String {
         (State::Planned, Some(plan)) => lines.extend(planned(done, plan, screen)),
         (_, Some(plan)) => lines.extend(rotated(done, plan, screen)),
         _ => {}
+    }
+    lines.extend(since_when(done, screen));
+    if let Some(path) = &done.renewed {
+        lines.push(screen.line(
+            Mark::Mind,
+            "the CA was renewed",
+            &for_terminal(&format!("clients that verify need its new certificate: {}", path.display())),
+        ));
     }
     if let Some(end) = done.cut_short {
         lines.push(screen.line(
@@ -248,6 +260,24 @@ fn brief(fingerprint: Fingerprint, screen: Screen) -> String {
         screen.ellipsis(),
         text.get(90..).unwrap_or_default()
     )
+}
+
+/// What clients met until now, where the present certificate was over or not yet valid.
+fn since_when(done: &Done, screen: Screen) -> Option<String> {
+    let before = done.before.as_ref()?;
+    let now = OffsetDateTime::now_utc();
+    let what = if now > before.not_after() {
+        format!("since {}", instant(before.not_after()))
+    } else if now < before.not_before() {
+        format!("it would have been valid from {} on", instant(before.not_before()))
+    } else {
+        return None;
+    };
+    let text = format!(
+        "{what}: sslmode=verify-ca and verify-full failed with certificate verify failed; prefer with a root file went \
+         on in plaintext, where that is let in; require without one noticed nothing"
+    );
+    Some(screen.line(Mark::Mind, "was not valid", &text))
 }
 
 /// A new certificate alone does not make a stolen key worthless.

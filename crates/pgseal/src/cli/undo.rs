@@ -8,11 +8,13 @@ use super::options::Format;
 use crate::failure::{Failure, Result};
 use crate::interrupt::{Shield, interruptible};
 use crate::journal::{Change, Journal, Phase};
+use crate::place::{Login, Place};
 use crate::report::escape::{for_terminal, lines_for_terminal};
 use crate::report::json::{self, SCHEMA_VERSION};
 use crate::report::screen::{Mark, Screen};
 use crate::secure::restore::{Seen, restore};
 use crate::secure::run::{journal_of, with_journal};
+use crate::secure::view;
 use crate::target::Target;
 
 #[derive(Debug, Args)]
@@ -130,7 +132,7 @@ async fn take_back(options: &Undo, shield: &Shield) -> Result<(Change, Seen)> {
         Some((change, found)) => (change, found.taken_back()),
         None => (journal.last_committed()?.ok_or_else(nothing)?, Phase::Undone),
     };
-    let goes_to_plaintext = change.view.certificate.is_none() || change.view.plaintext == Some(true);
+    let goes_to_plaintext = lets_more_in(&mut place, &change).await?;
     let asked_already = journal.phase(&change)? == Phase::Undoing;
     if goes_to_plaintext && phase == Phase::Undone && !asked_already && !options.allow_insecure {
         return Err(Failure::stopped(format!("undoing change {} lets plaintext in again", change.id))
@@ -142,6 +144,18 @@ async fn take_back(options: &Undo, shield: &Shield) -> Result<(Change, Seen)> {
     let _held = shield.hold();
     let seen = restore(&mut place, &journal, &change, change.files.len(), &phase).await?;
     Ok((change, seen))
+}
+
+/// Whether plaintext came further before the change than it does now. Where nobody can look, what was before decides.
+async fn lets_more_in(place: &mut Place, change: &Change) -> Result<bool> {
+    let before = &change.view;
+    if before.certificate.is_none() || before.plaintext != Some(true) {
+        return Ok(before.certificate.is_none());
+    }
+    let (Some(server), Some(at)) = (place.server().await?, before.at) else { return Ok(true) };
+    let (address, port) = place.reach(&server).await.unwrap_or((at.ip(), at.port()));
+    let who = Login { username: before.user.clone(), dbname: before.dbname.clone(), password: None };
+    Ok(view::look(address, port, &who).await.plaintext != Some(true))
 }
 
 pub(crate) async fn confirm(options: Confirm) -> Result<Outcome> {

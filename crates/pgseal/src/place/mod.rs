@@ -213,6 +213,14 @@ impl Place {
         }
     }
 
+    /// The same, where a container is called by its name: the next one of that name has another id.
+    pub(crate) fn lasting_address(&self) -> String {
+        match &self.layout {
+            Layout::Container(name) => format!("container:{name}"),
+            _ => self.address(),
+        }
+    }
+
     /// How such a server is started, for a hint.
     fn start_words(&self) -> String {
         match &self.layout {

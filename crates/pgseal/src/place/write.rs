@@ -24,6 +24,15 @@ impl Place {
         }
     }
 
+    /// The names in a folder; none where there is no such folder.
+    pub(crate) async fn names_in(&mut self, folder: &Path) -> Result<Vec<Vec<u8>>> {
+        match self.hands.ask(&Request::List { folder: folder.to_owned() }, &[]).await?.0 {
+            Reply::Names(names) => Ok(names.into_iter().map(|(name, _)| name).collect()),
+            Reply::Failed(why) if why.to_error().kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            other => Err(self.hands.unexpected("list", folder, &other)),
+        }
+    }
+
     /// Puts these bytes at a real path by one rename; owner and group of what was there stay.
     pub(crate) async fn put(&mut self, path: &Path, mode: u32, bytes: &[u8]) -> Result<()> {
         if self.is_roots_alone(path).await? {
@@ -35,10 +44,13 @@ impl Place {
     /// Removes a file, where there is one, and what an interrupted write left beside it.
     pub(crate) async fn clear_away(&mut self, path: &Path) -> Result<()> {
         self.clear_remains(path).await?;
-        if self.hands.look(path).await?.is_some() {
-            self.hands.remove(path).await?;
+        if self.hands.look(path).await?.is_none() {
+            return Ok(());
         }
-        Ok(())
+        if self.is_roots_alone(path).await? {
+            return files::remove(path).map_err(|error| Failure::io("remove", path, &error));
+        }
+        self.hands.remove(path).await
     }
 
     /// Removes what an interrupted write left beside a file.
@@ -69,10 +81,13 @@ impl Place {
         }
     }
 
-    /// Whether a file is root's, in a folder that only root may write, and we are root.
+    /// Whether a file is root's, in a folder that only root may write, and we are root; for one that is not there
+    /// yet the folder decides.
     async fn is_roots_alone(&mut self, path: &Path) -> Result<bool> {
         let found = self.hands.look(path).await?;
-        let Some((_, found)) = found.filter(|(_, found)| found.kind == Kind::File) else { return Ok(false) };
+        let Some((_, found)) = found.filter(|(_, found)| found.kind == Kind::File) else {
+            return self.is_roots_folder(path.parent().unwrap_or(Path::new("/"))).await;
+        };
         let user = self.hands.user();
         if found.uid == user.uid {
             return Ok(false);
@@ -103,5 +118,15 @@ impl Place {
             user.name,
             path.display()
         )))
+    }
+
+    async fn is_roots_folder(&mut self, folder: &Path) -> Result<bool> {
+        if !running_as_root() || matches!(self.hands, Hands::Within(_)) {
+            return Ok(false);
+        }
+        let found = self.hands.look(folder).await?;
+        // A link or a folder of anybody else's is theirs to go through.
+        Ok(found.is_some_and(|(real, found)| real == folder && found.uid == 0)
+            && trusted::folder_for_root(folder).is_ok())
     }
 }

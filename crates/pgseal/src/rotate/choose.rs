@@ -1,6 +1,6 @@
 //! Which certificate comes next: from the CA that issued the present one, or from files that somebody else renews.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use pgseal_pki::public_key::KeyKind;
 use pgseal_pki::{
@@ -9,12 +9,14 @@ use pgseal_pki::{
 };
 use time::{Duration, OffsetDateTime};
 
+use super::encrypted;
 use super::wish::{Source, Wish};
 use crate::certs::authority::{self, Role};
 use crate::failure::{Failure, Result};
 use crate::folder::layout::Folder;
 use crate::journal::{Journal, Origin, Phase};
 use crate::place::{Layout, Place};
+use crate::privilege::secret::Secret;
 use crate::secure::certificate::{self, BACKDATED, New};
 use crate::secure::facts::{Facts, Present};
 use crate::secure::present::flaw;
@@ -34,6 +36,10 @@ pub(crate) struct Next {
     pub(crate) origin: Origin,
     /// Its end, where that is the CA's and not the one that was wished.
     pub(crate) cut_short: Option<OffsetDateTime>,
+    /// The CA's own certificate, where that was renewed, and the file that it goes to.
+    pub(crate) renewed: Option<(PathBuf, Certificate)>,
+    /// The passphrase of the new key, where the server opens it with one.
+    pub(crate) sealed: Option<Secret>,
 }
 
 /// Where the next certificate comes from.
@@ -94,22 +100,32 @@ pub(crate) fn choose(facts: &Facts, origin: Origin, wish: &Wish, now: OffsetDate
     match &origin {
         Origin::Authority { folder } => {
             let authority = authority::load(folder, Role::Server, &wish.passphrase)?;
-            let (new, cut_short) = issue(&authority, folder, facts, wish, now)?;
-            Ok(Chosen::New(Box::new(Next { new, origin, cut_short })))
+            let renewed = renewed(&authority, folder, wish, now)?;
+            let (new, cut_short) = issue(renewed.as_ref().unwrap_or(&authority), folder, facts, wish, now)?;
+            let renewed = renewed.map(|authority| {
+                (authority::certificate_of(folder, Role::Server), authority.certificate().clone())
+            });
+            let sealed = encrypted::passphrase(facts, wish)?;
+            Ok(Chosen::New(Box::new(Next { new, origin, cut_short, renewed, sealed })))
         }
         Origin::Files { certificate, key } => {
             if let Some(why) = nothing_newer(certificate, present, wish)? {
                 return Ok(Chosen::Kept(why));
             }
             let why = "brought from elsewhere".to_owned();
-            let mut new = certificate::given(certificate, key, &wish.sans, now, why)?;
+            let opened = encrypted::open(key, facts, wish)?;
+            let (key_pem, sealed) = match opened {
+                Some((key_pem, passphrase)) => (Some(key_pem), Some(passphrase)),
+                None => (None, None),
+            };
+            let mut new = certificate::given(certificate, (key, key_pem), &wish.sans, now, why)?;
             if let Some(present) = present {
                 fit_to_follow(&new, present, facts, wish)?;
             }
             if new.authority.is_none() {
                 new.authority = still_trusted(facts, &new, now);
             }
-            Ok(Chosen::New(Box::new(Next { new, origin, cut_short: None })))
+            Ok(Chosen::New(Box::new(Next { new, origin, cut_short: None, renewed: None, sealed })))
         }
     }
 }
@@ -177,16 +193,31 @@ fn in_its_time(authority: &CertificateAuthority, folder: &Path, now: OffsetDateT
         .because("nothing was changed")
         .hint("look at the clock: timedatectl"));
     }
-    if now >= authority.valid_until() {
-        return Err(Failure::new(format!(
-            "the CA in {} expired on {}: nothing that it issues is valid",
+    Ok(())
+}
+
+/// An expired CA is renewed with its own key, and so is one of which that was asked: everything that it issued leads
+/// to its new certificate as well. Clients have to be given that one.
+fn renewed(
+    authority: &CertificateAuthority,
+    folder: &Path,
+    wish: &Wish,
+    now: OffsetDateTime,
+) -> Result<Option<CertificateAuthority>> {
+    if now < authority.valid_until() && !wish.renew_ca {
+        return Ok(None);
+    }
+    let old = authority.certificate();
+    let life = old.not_after() - old.not_before();
+    authority.renewed(now - BACKDATED, now + life).map(Some).map_err(|error| {
+        Failure::new(format!(
+            "the CA in {} is valid until {} and cannot be renewed here: {error}",
             folder.display(),
             authority.valid_until().date()
         ))
-        .because("clients with sslmode=verify-ca or verify-full have been refusing the server since, with certificate verify failed")
-        .because("nothing was changed"));
-    }
-    Ok(())
+        .because("nothing was changed")
+        .hint("put its new certificate, and its issuers', into the folder; then again")
+    })
 }
 
 /// As long as the present one lives in all.

@@ -3,7 +3,10 @@
 
 mod apply;
 mod choose;
+mod encrypted;
+pub(crate) mod hook;
 mod plan;
+mod ready;
 pub(crate) mod run;
 mod seat;
 pub(crate) mod wire;

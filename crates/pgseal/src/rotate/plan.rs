@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use pgseal_pki::server_with_key_pem;
+use pgseal_pki::{IssuedCertificate, server_with_encrypted_key_pem, server_with_key_pem};
 use zeroize::Zeroizing;
 
 use super::choose::{Next, trust_changes};
@@ -63,11 +63,14 @@ pub(crate) fn plan(
     })
 }
 
-/// What a folder of `pgseal up` keeps of its server's certificate: the wire is compared with it.
+/// What pgseal's user keeps: a CA's new certificate, and in a folder of `pgseal up` the server's, which the wire is
+/// compared with.
 pub(crate) fn records_of(place: &Place, next: &Next) -> Result<Vec<Record>> {
-    let (Layout::Folder, Some(root)) = (&place.layout, place.data.parent()) else { return Ok(Vec::new()) };
+    let renewed = next.renewed.iter().map(|(path, certificate)| records::record(path, certificate.pem()));
+    let mut all: Vec<Record> = renewed.collect::<Result<_>>()?;
+    let (Layout::Folder, Some(root)) = (&place.layout, place.data.parent()) else { return Ok(all) };
     let folder = Folder::at(root.to_owned());
-    let mut all = vec![records::record(&folder.issued(), next.new.issued.certificate_pem.clone())?];
+    all.push(records::record(&folder.issued(), next.new.issued.certificate_pem.clone())?);
     if let Some(authority) = &next.new.authority {
         let given_to_clients = records::record(&folder.client_ca(), authority.pem())?;
         if given_to_clients.before.as_ref() != Some(&given_to_clients.after) {
@@ -79,7 +82,12 @@ pub(crate) fn records_of(place: &Place, next: &Next) -> Result<Vec<Record>> {
 
 fn certificate_writes(facts: &Facts, seat: &Seat, next: &Next, wish: &Wish) -> Result<Vec<Write>> {
     let issued = &next.new.issued;
-    let pem = server_with_key_pem(issued);
+    let sealed = next.sealed.as_ref().map(|passphrase| passphrase.reveal().as_bytes());
+    let unsealable = |error: pgseal_pki::KeyError| Failure::new(format!("the new key: {error}"));
+    let pem = match sealed {
+        Some(passphrase) => server_with_encrypted_key_pem(issued, passphrase).map_err(unsealable)?,
+        None => server_with_key_pem(issued),
+    };
     match seat {
         Seat::One { file, path, ours: false } => {
             // Somebody else's file keeps the mode that they gave it; a key is never opened wider.
@@ -101,7 +109,11 @@ fn certificate_writes(facts: &Facts, seat: &Seat, next: &Next, wish: &Wish) -> R
             if !wish.accept_crash_window {
                 return Err(fixed_paths(&certificate.path, &key.path));
             }
-            Ok(two_files(issued, certificate, key))
+            let key_pem = match sealed {
+                Some(passphrase) => issued.key.encrypted_pem(passphrase).map_err(unsealable)?,
+                None => Zeroizing::new(issued.key.as_str().to_owned()),
+            };
+            Ok(two_files(issued, &key_pem, certificate, key))
         }
     }
 }
@@ -127,12 +139,17 @@ fn public_files(facts: &Facts, next: &Next) -> Vec<Write> {
 }
 
 /// The key first: a server that is started in between has the new key and the old certificate, and says so.
-fn two_files(issued: &pgseal_pki::IssuedCertificate, certificate: &FixedFile, key: &FixedFile) -> Vec<Write> {
+fn two_files(
+    issued: &IssuedCertificate,
+    key_pem: &str,
+    certificate: &FixedFile,
+    key: &FixedFile,
+) -> Vec<Write> {
     let mode = |file: &FixedFile, widest: u32| {
         file.file.as_ref().map_or(widest & 0o644, |file| file.status.mode & widest)
     };
     vec![
-        secret(&key.path, mode(key, 0o640), issued.key.as_str().as_bytes(), key.file.as_ref()),
+        secret(&key.path, mode(key, 0o640), key_pem.as_bytes(), key.file.as_ref()),
         Write {
             secret: false,
             before: certificate.file.as_ref().map(was_file),

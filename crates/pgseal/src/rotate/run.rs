@@ -1,13 +1,15 @@
 //! From a TARGET to a new certificate on the wire, and back again when it cannot be proved.
 
 use std::cell::RefCell;
+use std::path::PathBuf;
 
 use pgseal_pki::Certificate;
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 use super::apply::{Seen, apply};
 use super::choose::{Chosen, Next, choose, origin};
 use super::plan::{plan, records_of};
+use super::ready::ready;
 use super::seat::Seat;
 use super::wire::Watched;
 use super::wish::Wish;
@@ -15,7 +17,7 @@ use crate::failure::{Failure, Result};
 use crate::faults;
 use crate::folder::lock::Lock;
 use crate::interrupt::{Shield, interruptible};
-use crate::journal::{Change, Journal, Origin, Phase, fresh_id, records};
+use crate::journal::{Change, Journal, Origin, Phase, fresh_id, moment, records};
 use crate::place::{Layout, Login, Place};
 use crate::secure::apply::{Work, look_again, write_down};
 use crate::secure::facts::{Facts, Present};
@@ -23,9 +25,12 @@ use crate::secure::observe::observe;
 use crate::secure::plan::{Plan, StageKind, own_authority};
 use crate::secure::prove::promised;
 use crate::secure::recover;
-use crate::secure::run::{UnderWay, fit_to_be_changed, only_one_previous_key, take_back};
+use crate::secure::run::{UnderWay, fit_to_be_changed, only_one_previous_key, previous_keys, take_back};
 use crate::target::{Asked, Target, login};
 use crate::verify::claim::Proof;
+
+/// How long a key that was replaced is kept for an undo.
+const PREVIOUS_KEY_LIFE: Duration = Duration::days(7);
 
 /// What was found, and what became of it.
 pub(crate) struct Done {
@@ -41,6 +46,8 @@ pub(crate) struct Done {
     pub(crate) plan: Option<Plan>,
     /// Its end, where that is the CA's and not the one that was wished.
     pub(crate) cut_short: Option<OffsetDateTime>,
+    /// The file of the CA's own certificate, where that was renewed.
+    pub(crate) renewed: Option<PathBuf>,
     pub(crate) change: Option<String>,
     pub(crate) proof: Option<Proof>,
     pub(crate) watched: Option<Watched>,
@@ -91,9 +98,13 @@ async fn carry_out(
     let mut facts = observe(&mut place, &server, &held, who).await?;
     fit_to_be_changed(&facts, word)?;
     speaks_tls(&facts, word)?;
+    ready(&mut place, &facts, &held).await?;
     let seat = Seat::find(&mut place, &mut facts).await?;
     let now = OffsetDateTime::now_utc();
     let journal = Journal::find(facts.identifier, &place.key())?;
+    if let (Some(journal), false) = (&journal, only_plan) {
+        old_keys_go(&mut place, journal, now).await?;
+    }
     let origin = origin(&place, journal.as_ref(), wish)?;
     let chosen = choose(&facts, origin.clone(), wish, now)?;
     let mut done = Done {
@@ -104,6 +115,7 @@ async fn carry_out(
         recovered,
         plan: None,
         cut_short: None,
+        renewed: None,
         change: None,
         proof: None,
         watched: None,
@@ -136,6 +148,7 @@ async fn carry_out(
         }
     };
     done.cut_short = next.cut_short;
+    done.renewed = next.renewed.as_ref().map(|(path, _)| path.clone());
     let records = records_of(&place, &next)?;
     let plan = plan(&done.facts, &seat, &next, wish, records, (word, fresh_id()?))?;
     safe(&plan, &next, wish)?;
@@ -243,13 +256,23 @@ async fn change(
 
 /// Every copy that pgseal kept of keys that were replaced goes at once.
 async fn no_previous_key(place: &mut Place, journal: &Journal) -> Result<()> {
-    for (change, _) in journal.changes()? {
-        for key in change.previous_keys() {
-            place.clear_away(key).await.map_err(|failure| {
-                failure
-                    .because("the new certificate is served; a copy of the old key may still be there")
-                    .hint(format!("remove {} by hand", key.display()))
-            })?;
+    for key in previous_keys(place, journal).await? {
+        place.clear_away(&key.path).await.map_err(|failure| {
+            failure
+                .because("the new certificate is served; a copy of the old key is still there")
+                .hint(format!("remove {} by hand", key.path.display()))
+        })?;
+    }
+    Ok(())
+}
+
+/// A key that was replaced is kept for a week, and goes with the next run after that.
+async fn old_keys_go(place: &mut Place, journal: &Journal, now: OffsetDateTime) -> Result<()> {
+    let line = moment(now - PREVIOUS_KEY_LIFE)?;
+    for key in previous_keys(place, journal).await? {
+        // Of fixed length, in UTC: they sort as they stand.
+        if key.since < line {
+            place.clear_away(&key.path).await?;
         }
     }
     Ok(())

@@ -19,6 +19,12 @@ pub(crate) struct Wish {
     pub(crate) key_type: Option<KeyType>,
     /// Of the CA's key.
     pub(crate) passphrase: Passphrase,
+    /// Of the server's own key: what its `ssl_passphrase_command` prints. `None`: nothing was said of it.
+    pub(crate) key_passphrase: Option<Passphrase>,
+    /// The new key is not encrypted, although the present one is.
+    pub(crate) plain_key: bool,
+    /// The CA's own certificate is renewed, too, with its key.
+    pub(crate) renew_ca: bool,
     /// The present key is in wrong hands: no copy of it is kept.
     pub(crate) compromised: bool,
     /// Also where clients that cannot be seen would refuse the new certificate.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use pgseal_pki::public_key::KeyKind;
 use pgseal_pki::{
-    AuthorityRequest, Certificate, CertificateAuthority, IssuedCertificate, LeafRequest, PrivateKey,
+    AuthorityRequest, Certificate, CertificateAuthority, IssuedCertificate, KeyPem, LeafRequest, PrivateKey,
     SubjectAltName, order_of, read_bundle,
 };
 use time::{Duration, OffsetDateTime};
@@ -19,6 +19,8 @@ use crate::certs::passphrase::Passphrase;
 use crate::failure::{Failure, Result};
 use crate::journal::{Founded, digest};
 use crate::privilege::files::Kind;
+use crate::privilege::user::{SystemUser, running_as_root};
+use crate::privilege::whose::{Whose, follow};
 use crate::privilege::{files, trusted};
 
 /// Certificates and keys are some kB.
@@ -84,7 +86,7 @@ pub(crate) fn choose(facts: &Facts, wish: &Wish, now: OffsetDateTime) -> Result<
             Ok(Chosen::New(Box::new(issue(authority, true, facts, wish, now, why)?)))
         }
         Source::Given { certificate, key } => {
-            Ok(Chosen::New(Box::new(given(certificate, key, &wish.sans, now, why)?)))
+            Ok(Chosen::New(Box::new(given(certificate, (key, None), &wish.sans, now, why)?)))
         }
     }
 }
@@ -235,10 +237,11 @@ pub(crate) fn unfound(founded: &Founded) -> Result<()> {
     }
 }
 
-/// A certificate from elsewhere: put in order, and refused where clients would refuse it.
+/// A certificate from elsewhere: put in order, and refused where clients would refuse it. Its key is read, unless
+/// somebody has opened it already.
 pub(crate) fn given(
     certificate: &Path,
-    key: &Path,
+    (key, opened): (&Path, Option<KeyPem>),
     names: &[SubjectAltName],
     now: OffsetDateTime,
     why: String,
@@ -246,14 +249,22 @@ pub(crate) fn given(
     let bundle = read_bundle(&read(certificate)?).map_err(|error| unreadable(certificate, &error))?;
     let mut certificates = bundle.certificates;
     if certificates.is_empty() {
-        return Err(Failure::usage(format!("{} holds no certificate", certificate.display())));
+        let failure = Failure::usage(format!("{} holds no certificate", certificate.display()));
+        let failure = match bundle.private_key {
+            Some(_) => failure.because("it holds a private key: certificate and key are swapped"),
+            None => failure,
+        };
+        return Err(failure.because("nothing was changed"));
     }
     let leaf = certificates.remove(0);
     if let Some(flaw) = flaw(&leaf, &certificates, names, now).or_else(|| weak(&leaf)) {
         return Err(Failure::usage(format!("the certificate {} does not do: {flaw}", certificate.display()))
             .because("nothing was changed"));
     }
-    let private = read_bundle(&read(key)?).map_err(|error| unreadable(key, &error))?.private_key;
+    let private = match opened {
+        Some(key) => Some(PrivateKey::Plain(key)),
+        None => read_bundle(&read(key)?).map_err(|error| unreadable(key, &error))?.private_key,
+    };
     let key_pem = match private {
         Some(PrivateKey::Plain(key)) => key,
         Some(PrivateKey::Encrypted(_)) => {
@@ -261,7 +272,10 @@ pub(crate) fn given(
                 .because("a server that reloads by itself cannot ask for one")
                 .hint("openssl pkey -in KEY -out NEW-KEY, in a folder that only you can read"));
         }
-        None => return Err(Failure::usage(format!("{} holds no private key", key.display()))),
+        None => {
+            return Err(Failure::usage(format!("{} holds no private key", key.display()))
+                .because("nothing was changed"));
+        }
     };
     if !key_pem.belongs_to(&leaf) {
         return Err(Failure::usage(format!(
@@ -302,9 +316,19 @@ fn weak(leaf: &Certificate) -> Option<String> {
 /// As root only what nobody else could have put there: it ends up where the server's user can read it.
 pub(crate) fn read(path: &Path) -> Result<zeroize::Zeroizing<Vec<u8>>> {
     let absolute = std::path::absolute(path).map_err(|error| Failure::io("resolve", path, &error))?;
-    trusted::file_for_root(&absolute)?;
-    if let Some(parent) = absolute.parent() {
-        trusted::parent_for_root(parent)?;
+    if running_as_root() {
+        // Links and all: certbot's live/ is made of them.
+        let led = follow(&absolute).map_err(|error| Failure::io("read", path, &error))?;
+        let theirs = match led.whose {
+            Whose::Roots => None,
+            Whose::Users(uid) => Some(format!("{} could have put it there", SystemUser::name_of(uid))),
+            Whose::Anybodys(why) => Some(why),
+        };
+        if let Some(why) = theirs {
+            return Err(Failure::new(format!("refused to use {} as root: {why}", path.display()))
+                .because("nothing was changed")
+                .hint("a file that only root may write, as may its folders"));
+        }
     }
     files::read_plain(&absolute, LIMIT).map_err(|error| Failure::io("read", path, &error))
 }
@@ -317,4 +341,5 @@ pub(crate) fn renewed(source: &Path, present: &Certificate) -> bool {
 
 pub(crate) fn unreadable(path: &Path, error: &pgseal_pki::BundleError) -> Failure {
     Failure::usage(format!("{} cannot be read as PEM: {error}", path.display()))
+        .because("nothing was changed")
 }

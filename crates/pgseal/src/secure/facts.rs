@@ -85,6 +85,8 @@ pub(crate) struct Present {
     pub(crate) others: Vec<Certificate>,
     /// Why the key does not serve, if so.
     pub(crate) key: Result<(), String>,
+    /// Whether the key is behind a passphrase.
+    pub(crate) encrypted: bool,
 }
 
 /// Our own files, where there are some.

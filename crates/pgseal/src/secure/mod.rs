@@ -22,6 +22,6 @@ pub(crate) mod run;
 pub(crate) mod saved;
 mod sessions_end;
 pub(crate) mod settings;
-mod view;
+pub(crate) mod view;
 pub(crate) mod watcher;
 pub(crate) mod wish;

@@ -21,20 +21,23 @@ pub(crate) async fn look(place: &mut Place, settings: &BTreeMap<String, Setting>
     let mut certificates = bundle.certificates.into_iter();
     let leaf =
         certificates.next().ok_or_else(|| format!("{} holds no certificate", certificate_file.display()))?;
+    let mut encrypted = false;
     let key = match read(place, &key_file).await {
-        Ok(bundle) => match bundle.private_key {
-            Some(PrivateKey::Plain(key)) if key.belongs_to(&leaf) => Ok(()),
-            Some(PrivateKey::Plain(_)) => Err("its key belongs to another certificate".to_owned()),
-            // The server opens it itself, also at a reload; the wire tells whether it could.
-            Some(PrivateKey::Encrypted(_)) if opened_by_the_server(settings) => Ok(()),
-            Some(PrivateKey::Encrypted(_)) => {
-                Err("its key is behind a passphrase that no reload can open".to_owned())
+        Ok(bundle) => {
+            match bundle.private_key.inspect(|key| encrypted = matches!(key, PrivateKey::Encrypted(_))) {
+                Some(PrivateKey::Plain(key)) if key.belongs_to(&leaf) => Ok(()),
+                Some(PrivateKey::Plain(_)) => Err("its key belongs to another certificate".to_owned()),
+                // The server opens it itself, also at a reload; the wire tells whether it could.
+                Some(PrivateKey::Encrypted(_)) if opened_by_the_server(settings) => Ok(()),
+                Some(PrivateKey::Encrypted(_)) => {
+                    Err("its key is behind a passphrase that no reload can open".to_owned())
+                }
+                None => Err(format!("{} holds no key", key_file.display())),
             }
-            None => Err(format!("{} holds no key", key_file.display())),
-        },
+        }
         Err(why) => Err(why),
     };
-    Ok(Present { leaf, others: certificates.collect(), key })
+    Ok(Present { leaf, others: certificates.collect(), key, encrypted })
 }
 
 /// be-secure-common.c: at a reload the command is run only where it is said to support that.

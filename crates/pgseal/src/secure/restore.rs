@@ -97,7 +97,7 @@ async fn keys_are_kept(place: &mut Place, change: &Change, written: &[FileChange
                 kept.display()
             ))
             .because(
-                "one previous key is kept, and a later change has kept its own since; nothing was changed",
+                "one previous key is kept, for a week, and none that is compromised; nothing was changed",
             )
             .hint(format!("pgseal secure {} --reissue --ca DIR for a new certificate", place.word)));
         }

@@ -1,6 +1,8 @@
 //! From a TARGET to a proved change, and back again when it cannot be proved.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use pgseal_pki::CertificateAuthority;
@@ -379,11 +381,38 @@ pub(crate) async fn only_one_previous_key(place: &mut Place, journal: &Journal, 
     if change.previous_keys().next().is_none() {
         return;
     }
-    for (other, _) in journal.changes().unwrap_or_default() {
-        for key in other.previous_keys().filter(|key| !change.previous_keys().any(|ours| ours == *key)) {
-            let _ = place.clear_away(key).await;
+    let kept = |key: &PathBuf| change.previous_keys().any(|ours| ours == key);
+    for key in previous_keys(place, journal).await.unwrap_or_default() {
+        if !kept(&key.path) {
+            let _ = place.clear_away(&key.path).await;
         }
     }
+}
+
+/// A key that a change replaced, and that is still there.
+pub(crate) struct PreviousKey {
+    pub(crate) path: PathBuf,
+    /// When the change began, as the journal has it.
+    pub(crate) since: String,
+}
+
+/// Those that lie where changes kept them: each folder is asked once, however many changes there were.
+pub(crate) async fn previous_keys(place: &mut Place, journal: &Journal) -> Result<Vec<PreviousKey>> {
+    let mut folders: BTreeMap<PathBuf, Vec<Vec<u8>>> = BTreeMap::new();
+    let mut all = Vec::new();
+    for (change, _) in journal.changes()? {
+        for path in change.previous_keys() {
+            let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { continue };
+            if !folders.contains_key(folder) {
+                folders.insert(folder.to_owned(), place.names_in(folder).await?);
+            }
+            let is_there = |names: &Vec<Vec<u8>>| names.iter().any(|there| there == name.as_bytes());
+            if folders.get(folder).is_some_and(is_there) {
+                all.push(PreviousKey { path: path.clone(), since: change.began.clone() });
+            }
+        }
+    }
+    Ok(all)
 }
 
 /// A server's journal, for verbs that only read it.
