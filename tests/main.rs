@@ -81,4 +81,5 @@ mod what_is_printed_as_json_is_what_the_schemas_say;
 mod what_people_read_of_rules_stays_as_it_is;
 mod what_people_read_stays_as_it_is;
 mod what_secure_changed_is_undone_to_the_byte;
+mod what_secure_may_not_write_is_said_before_it_begins;
 mod what_secure_says_to_programs_is_documented_and_nobody_is_locked_out_unsaid;

@@ -348,12 +348,12 @@ fn a_log_that_cannot_be_read_costs_the_reasons_and_nothing_else() {
     for (nth, version) in versions().iter().enumerate() {
         let by = &Account::current();
         let living = Living::of(*version);
-        if !by.is_root() {
-            // Our own file is always ours to read: one that was taken away is the same to whoever looks for it.
-            fs::remove_file(living.log()).unwrap();
-        } else {
+        if by.is_root() {
             fs::set_permissions(living.log(), Permissions::from_mode(0o600)).unwrap();
             chown(living.log(), Some(0), Some(0)).unwrap();
+        } else {
+            // Our own file is always ours to read: one that was taken away is the same to whoever looks for it.
+            fs::remove_file(living.log()).unwrap();
         }
         let (files, shown) = (living.kept_files(), wire(&living));
         living.write("garbage.crt", "no PEM\n");

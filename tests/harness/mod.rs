@@ -60,7 +60,7 @@ pub(crate) use impostor::{Impostor, asks_cleartext, asks_md5, asks_scram, refuse
 pub(crate) use install::{Install, cache, project};
 pub(crate) use knock::{Door, Guest, Said};
 pub(crate) use living::{APP, APP_PASSWORD, Living, USUAL_HBA};
-pub(crate) use namespace::in_a_network_of_its_own;
+pub(crate) use namespace::{among_mounts_of_its_own, in_a_network_of_its_own, make_read_only, make_writable};
 pub(crate) use pgseal::Pgseal;
 pub(crate) use picture::{Kept, Pictured, picture};
 pub(crate) use port::Port;

@@ -1,8 +1,9 @@
 //! A network of a scenario's own, in which every address is this host's: a client may come from anywhere, and nothing
-//! leaves it. Knows how to make one, not who speaks in it.
+//! leaves it. Mounts of its own. Knows how to make them, not what is done in there.
 
 use std::fs;
 use std::panic::resume_unwind;
+use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
@@ -22,6 +23,49 @@ pub(crate) fn in_a_network_of_its_own<T: Send>(inside: impl FnOnce() -> T + Send
     // A network is a thread's, and what the thread starts inherits it.
     let ran = thread::scope(|scope| scope.spawn(|| enter().then(inside)).join());
     ran.unwrap_or_else(|panic| resume_unwind(panic)).expect("the network was made")
+}
+
+/// Runs something among mounts of its own: what it mounts is seen by what it starts, and gone afterwards.
+#[track_caller]
+pub(crate) fn among_mounts_of_its_own<T: Send>(inside: impl FnOnce() -> T + Send) -> T {
+    assert!(
+        Account::current().is_root(),
+        "only root can mount anything: run this scenario as root, as in a container"
+    );
+    // As with networks: a thread's, and of what it starts.
+    let ran = thread::scope(|scope| scope.spawn(|| apart().then(inside)).join());
+    ran.unwrap_or_else(|panic| resume_unwind(panic)).expect("the mounts were parted")
+}
+
+fn apart() -> bool {
+    unshare(CloneFlags::CLONE_NEWNS).unwrap_or_else(|e| {
+        panic!(
+            "could not have mounts of its own: {e}. Root needs CAP_SYS_ADMIN for it (docker run --privileged)"
+        )
+    });
+    mount(&["--make-rprivate", "/"]);
+    true
+}
+
+/// A folder that nobody can write any more, whoever they are.
+#[track_caller]
+pub(crate) fn make_read_only(folder: &Path) {
+    let folder = folder.to_str().expect("a path of the tests is UTF-8");
+    mount(&["--bind", folder, folder]);
+    mount(&["-o", "remount,bind,ro", folder]);
+}
+
+/// The other way round.
+#[track_caller]
+pub(crate) fn make_writable(folder: &Path) {
+    mount(&["-o", "remount,bind,rw", folder.to_str().expect("a path of the tests is UTF-8")]);
+}
+
+#[track_caller]
+fn mount(args: &[&str]) {
+    let mut command = Command::new("mount");
+    command.args(args);
+    run(command, b"", Duration::from_secs(10)).succeeded();
 }
 
 const NONLOCAL: &str = "/proc/sys/net/ipv6/ip_nonlocal_bind";

@@ -133,7 +133,7 @@ fn answer(request: &Request, payload: &[u8]) -> Answer {
         Request::StopServer { data, seconds } => plain(Reply::Stopped(postmaster::stop(data, *seconds)?)),
         Request::ReloadServer { data } => plain(Reply::Reloaded(postmaster::reload(data)?)),
         Request::Look { path } => plain(Reply::Seen(files::look(path)?)),
-        Request::MayWrite { path } => plain(done(access(path, Access::WRITE_OK | Access::EXEC_OK)?)),
+        Request::MayWrite { path } => plain(done(files::may_write(path)?)),
         Request::MakeFolder { path, mode } => plain(done(files::make_folder(path, *mode)?)),
         Request::Remove { path } => plain(done(files::remove(path)?)),
         Request::RemoveFolder { path } => plain(done(files::remove_folder(path)?)),

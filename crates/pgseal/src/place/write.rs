@@ -41,6 +41,28 @@ impl Place {
         self.hands.replace(path, mode, bytes).await
     }
 
+    /// Refuses a path at which nothing could be put as things are: said before the first change, and not found out
+    /// in the midst of it. A folder that is still to be made was looked at when it was chosen.
+    pub(crate) async fn must_take(&mut self, path: &Path) -> Result<()> {
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        let nothing = |failure: Failure| {
+            failure
+                .because("a file is replaced by a rename in its folder; nothing was changed")
+                .hint(format!("let that user write {}, or mount it read-write, then again", folder.display()))
+        };
+        if self.is_roots_alone(path).await? {
+            return files::may_write(folder)
+                .map_err(|error| nothing(Failure::io("write files as root in", folder, &error)));
+        }
+        if self.hands.look(folder).await?.is_none() {
+            return Ok(());
+        }
+        match self.hands.ask(&Request::MayWrite { path: folder.to_owned() }, &[]).await?.0 {
+            Reply::Done => Ok(()),
+            other => Err(nothing(self.hands.unexpected("write files in", folder, &other))),
+        }
+    }
+
     /// Removes a file, where there is one, and what an interrupted write left beside it.
     pub(crate) async fn clear_away(&mut self, path: &Path) -> Result<()> {
         self.clear_remains(path).await?;

@@ -11,7 +11,7 @@ use std::os::unix::fs::{
 };
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
+use rustix::fs::{Access, OFlags, access};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -193,6 +193,11 @@ fn keep_owner(old: &Path, new: &Path, mode: u32) -> io::Result<()> {
     // chown(2) clears what set-user-ID bits there may be; the rest of the mode is said again.
     file.set_permissions(fs::Permissions::from_mode(mode))?;
     file.sync_all()
+}
+
+/// Whether files may be put into a folder by this user, on a disk that takes them.
+pub(crate) fn may_write(folder: &Path) -> io::Result<()> {
+    Ok(access(folder, Access::WRITE_OK | Access::EXEC_OK)?)
 }
 
 /// Removes a file, on disk when this returns.

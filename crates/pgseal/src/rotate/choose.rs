@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use pgseal_pki::public_key::KeyKind;
 use pgseal_pki::{
-    Certificate, CertificateAuthority, KeyType, LeafRequest, Purpose, Subject, SubjectAltName, order_of,
-    read_bundle, verify_chain,
+    Certificate, CertificateAuthority, KeyType, LeafRequest, Purpose, Subject, SubjectAltName, read_bundle,
+    verify_chain,
 };
 use time::{Duration, OffsetDateTime};
 
@@ -20,6 +20,7 @@ use crate::privilege::secret::Secret;
 use crate::secure::certificate::{self, BACKDATED, New};
 use crate::secure::facts::{Facts, Present};
 use crate::secure::present::flaw;
+use crate::secure::trust::chain_of;
 
 /// As `pgseal up` has it, where no present certificate says otherwise.
 const USUAL_LIFE: Duration = Duration::days(365);
@@ -320,33 +321,4 @@ fn still_trusted(facts: &Facts, new: &New, now: OffsetDateTime) -> Option<Certif
     verify_chain(&new.issued.certificate, &chain, std::slice::from_ref(&root), now, Purpose::Server)
         .is_ok()
         .then_some(root)
-}
-
-/// What is sent beside the leaf.
-pub(crate) fn chain_of(new: &New) -> Vec<Certificate> {
-    read_bundle(new.issued.chain_pem.as_bytes()).map(|bundle| bundle.certificates).unwrap_or_default()
-}
-
-/// Whether clients that verify what is served now may refuse what is to come. They hold a root, whatever stands
-/// between it and the leaf.
-pub(crate) fn trust_changes(facts: &Facts, new: &New) -> bool {
-    let Ok(present) = &facts.certificate else { return false };
-    if !facts.offers_tls() || present.key.is_err() {
-        return false;
-    }
-    let chain = chain_of(new);
-    let (before, after) = (topmost(&present.leaf, &present.others), topmost(&new.issued.certificate, &chain));
-    if !before.issuer().same_as(after.issuer()) {
-        return true;
-    }
-    // Of the same name, and perhaps with another key.
-    new.authority
-        .as_ref()
-        .is_some_and(|root| root.subject().same_as(before.issuer()) && before.check_signed_by(root).is_err())
-}
-
-fn topmost<'c>(leaf: &'c Certificate, others: &'c [Certificate]) -> &'c Certificate {
-    let order = order_of(leaf, others);
-    let mut issuers = order.issuers.iter().filter_map(|index| others.get(*index));
-    issuers.rfind(|one| !one.self_signed()).unwrap_or(leaf)
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use pgseal_pki::{IssuedCertificate, server_with_encrypted_key_pem, server_with_key_pem};
 use zeroize::Zeroizing;
 
-use super::choose::{Next, trust_changes};
+use super::choose::Next;
 use super::seat::{FixedFile, Seat, fixed_paths};
 use super::wish::Wish;
 use crate::failure::{Failure, Result};
@@ -16,6 +16,7 @@ use crate::secure::facts::{Facts, ServerFile};
 use crate::secure::observe::{AUTHORITY, CERTIFICATE, PEM};
 use crate::secure::plan::{Plan, Stage, StageKind, Step, Was, Write, conf_write, was_file};
 use crate::secure::settings::{self, Wished};
+use crate::secure::trust::trust_changes;
 
 const KEY_MODE: u32 = 0o600;
 const PUBLIC: u32 = 0o644;

@@ -56,6 +56,8 @@ pub(crate) struct Facts {
     /// The file that the present certificate was taken from, where it holds another one by now.
     pub(crate) newer_source: Option<PathBuf>,
     pub(crate) view: View,
+    /// The chain that the wire showed, the leaf first; empty: no TLS.
+    pub(crate) served: Vec<Certificate>,
 }
 
 /// One row of `pg_settings`.

@@ -23,5 +23,7 @@ pub(crate) mod saved;
 mod sessions_end;
 pub(crate) mod settings;
 pub(crate) mod view;
+pub(crate) mod trust;
+mod view;
 pub(crate) mod watcher;
 pub(crate) mod wish;

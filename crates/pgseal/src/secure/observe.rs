@@ -58,9 +58,9 @@ pub(crate) async fn observe(
         Some((address, port)) => (vec![address], port),
         None => (reached(&listens_on), server.port),
     };
-    let view = match addresses.first() {
-        Some(address) => view::look(*address, port, who).await,
-        None => crate::journal::View::default(),
+    let (view, served) = match addresses.first() {
+        Some(address) => view::look_closely(*address, port, who).await,
+        None => (crate::journal::View::default(), Vec::new()),
     };
     Ok(Facts {
         version,
@@ -91,6 +91,7 @@ pub(crate) async fn observe(
         md5_roles: without_scram(session, true).await?,
         newer_source: None,
         view,
+        served,
     })
 }
 

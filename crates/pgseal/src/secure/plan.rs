@@ -13,6 +13,7 @@ use super::certificate::{Chosen, New};
 use super::facts::{Facts, ServerFile};
 use super::observe::{AUTHORITY, CERTIFICATE, PEM};
 use super::settings::{self, Wished};
+use super::trust::trust_changes;
 use super::wish::{Source, Wish};
 use crate::failure::{Failure, Result};
 use crate::hba::{diff, enforcement};
@@ -132,7 +133,7 @@ pub(crate) fn plan(facts: &Facts, wish: &Wish, chosen: &Chosen, word: &str, id: 
         },
         records: Vec::new(),
         enforce: wish.enforce,
-        new_issuer: new_issuer(facts, chosen),
+        new_issuer: matches!(chosen, Chosen::New(new) if trust_changes(facts, new)),
         stages: vec![
             Stage { kind: StageKind::Tls, steps: tls },
             Stage { kind: StageKind::Rules, steps: rules.into_iter().collect() },
@@ -159,16 +160,6 @@ pub(crate) fn own_authority(facts: &Facts, leaf: &Certificate) -> Option<Certifi
     let file = facts.own.authority.as_ref()?;
     let authority = read_bundle(&file.bytes).ok()?.certificates.into_iter().next()?;
     leaf.issuer().same_as(authority.subject()).then_some(authority)
-}
-
-/// Whether clients that verify what is served now would refuse what is to come.
-fn new_issuer(facts: &Facts, chosen: &Chosen) -> bool {
-    match (&facts.certificate, chosen) {
-        (Ok(present), Chosen::New(new)) if facts.offers_tls() && present.key.is_ok() => {
-            !present.leaf.issuer().same_as(new.issued.certificate.issuer())
-        }
-        _ => false,
-    }
 }
 
 fn certificate_step(facts: &Facts, new: &New, pem: &Path) -> Step {

@@ -193,6 +193,9 @@ async fn carry_out(
     if done.plan.is_empty() {
         done.state = State::AsWished;
     } else {
+        for write in done.plan.writes() {
+            place.must_take(&write.path).await?;
+        }
         safe(&done, wish, who)?;
         if consent(&done.facts, &done.plan, &done.locked_out)? {
             yes_or_stop("Carry this out?").await?;

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use pgseal_pki::Certificate;
 use pgseal_wire::message::{Replication, SqlState, StartupParameters};
 use pgseal_wire::tls::{Check, TlsWish};
 use pgseal_wire::{Encryption, FirstAnswer, Route, open};
@@ -15,21 +16,28 @@ const DEADLINE: Duration = Duration::from_secs(10);
 
 /// One handshake and one startup packet in the clear, neither of which is answered.
 pub(crate) async fn look(address: IpAddr, port: u16, who: &Login) -> View {
+    look_closely(address, port, who).await.0
+}
+
+/// The same, with the chain that was served.
+pub(crate) async fn look_closely(address: IpAddr, port: u16, who: &Login) -> (View, Vec<Certificate>) {
     let route = Route { host: address.to_string(), hostaddr: Some(address), port, deadline: DEADLINE };
-    View {
+    let served = chain(&route).await.unwrap_or_default();
+    let view = View {
         at: Some(SocketAddr::new(address, port)),
         user: who.username.clone(),
         dbname: who.dbname.clone(),
-        certificate: certificate(&route).await,
+        certificate: served.first().map(|leaf| leaf.fingerprint().to_string()),
         plaintext: plaintext(&route, who).await,
-    }
+    };
+    (view, served)
 }
 
-/// The fingerprint of what is served; `None`: no TLS connection could be made.
-pub(crate) async fn certificate(route: &Route) -> Option<String> {
+/// What is served, the leaf first; `None`: no TLS connection could be made.
+async fn chain(route: &Route) -> Option<Vec<Certificate>> {
     let encryption = Encryption::tls(TlsWish::new(Check::None, route.host.clone()));
     let channel = open(route, encryption).await.ok()?;
-    let served = channel.tls().and_then(|facts| facts.leaf()).map(|leaf| leaf.fingerprint().to_string());
+    let served = channel.tls().map(|facts| facts.chain.clone());
     channel.close().await;
     served
 }
