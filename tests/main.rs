@@ -13,6 +13,7 @@
 mod harness;
 
 mod a_ca_key_that_is_missing_or_open_to_others_is_refused;
+mod a_certificate_is_kept_where_reloads_and_clients_take_it;
 mod a_claim_that_no_longer_holds_is_named;
 mod a_connection_is_decided_as_postgresql_decides_it;
 mod a_connection_string_is_parsed_as_libpq_parses_it;

@@ -32,12 +32,7 @@ impl Forged {
 impl Forge {
     /// A new authority of that name.
     pub(crate) fn new(name: &str) -> Self {
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let (not_before, not_after) = this_year();
-        (params.not_before, params.not_after) = (not_before, not_after);
+        let params = authority_params(name);
         let key = KeyPair::generate().expect("a key can be made");
         let certificate = params.self_signed(&key).expect("an authority can sign itself").pem();
         Self { certificate, issuer: Issuer::new(params, key) }
@@ -85,12 +80,30 @@ impl Forge {
         self.sign(&params)
     }
 
+    /// An authority that this one has signed.
+    pub(crate) fn under(&self, name: &str) -> Self {
+        let mut params = authority_params(name);
+        params.use_authority_key_identifier_extension = true;
+        let key = KeyPair::generate().expect("a key can be made");
+        let certificate = params.signed_by(&key, &self.issuer).expect("it can be signed").pem();
+        Self { certificate, issuer: Issuer::new(params, key) }
+    }
+
     /// Signs anything.
     pub(crate) fn sign(&self, params: &CertificateParams) -> Forged {
         let key = KeyPair::generate().expect("a key can be made");
         let certificate = params.signed_by(&key, &self.issuer).expect("it can be signed").pem();
         Forged { certificate, key: key.serialize_pem() }
     }
+}
+
+fn authority_params(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    (params.not_before, params.not_after) = this_year();
+    params
 }
 
 /// A v3 server certificate that is nobody's authority.

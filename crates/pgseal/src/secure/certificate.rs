@@ -97,7 +97,7 @@ fn brings_another(wish: &Wish, present: &Certificate) -> Result<bool> {
         Source::Given { certificate, .. } => {
             let brought =
                 read_bundle(&read(certificate)?).map_err(|error| unreadable(certificate, &error))?;
-            Ok(brought.certificates.first().is_some_and(|leaf| leaf != present))
+            Ok(leaf_of(&brought.certificates).is_some_and(|leaf| leaf != present))
         }
         _ => Ok(false),
     }
@@ -248,15 +248,15 @@ pub(crate) fn given(
 ) -> Result<New> {
     let bundle = read_bundle(&read(certificate)?).map_err(|error| unreadable(certificate, &error))?;
     let mut certificates = bundle.certificates;
-    if certificates.is_empty() {
+    let Some(leaf) = leaf_of(&certificates).cloned() else {
         let failure = Failure::usage(format!("{} holds no certificate", certificate.display()));
         let failure = match bundle.private_key {
             Some(_) => failure.because("it holds a private key: certificate and key are swapped"),
             None => failure,
         };
         return Err(failure.because("nothing was changed"));
-    }
-    let leaf = certificates.remove(0);
+    };
+    certificates.retain(|one| *one != leaf);
     if let Some(flaw) = flaw(&leaf, &certificates, names, now).or_else(|| weak(&leaf)) {
         return Err(Failure::usage(format!("the certificate {} does not do: {flaw}", certificate.display()))
             .because("nothing was changed"));
@@ -299,6 +299,11 @@ pub(crate) fn given(
     Ok(New { issued, authority, to_found: None, names: names.to_vec(), why })
 }
 
+/// The server's own among the certificates of a file: files of other tools may begin with the root.
+fn leaf_of(certificates: &[Certificate]) -> Option<&Certificate> {
+    certificates.iter().find(|one| !one.is_ca()).or_else(|| certificates.first())
+}
+
 /// Keys that break clients or that OpenSSL 3 refuses.
 fn weak(leaf: &Certificate) -> Option<String> {
     match leaf.public_key().kind() {
@@ -335,8 +340,9 @@ pub(crate) fn read(path: &Path) -> Result<zeroize::Zeroizing<Vec<u8>>> {
 
 /// The remembered source of the present certificate, where it has been renewed since.
 pub(crate) fn renewed(source: &Path, present: &Certificate) -> bool {
-    let leaf = read(source).ok().and_then(|bytes| read_bundle(&bytes).ok()?.certificates.into_iter().next());
-    leaf.is_some_and(|leaf| leaf != *present && leaf.not_before() > present.not_before())
+    let certificates =
+        read(source).ok().and_then(|bytes| Some(read_bundle(&bytes).ok()?.certificates)).unwrap_or_default();
+    leaf_of(&certificates).is_some_and(|leaf| leaf != present && leaf.not_before() > present.not_before())
 }
 
 pub(crate) fn unreadable(path: &Path, error: &pgseal_pki::BundleError) -> Failure {
