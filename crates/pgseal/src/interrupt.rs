@@ -44,10 +44,26 @@ impl Drop for Held {
     }
 }
 
+/// Comes back at the first signal that ends a run, for work that ends well by being told to.
+pub(crate) fn until_interrupted() -> Result<impl Future<Output = ()>> {
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut hangup = listen(SignalKind::hangup())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    })
+}
+
+fn listen(kind: SignalKind) -> Result<tokio::signal::unix::Signal> {
+    signal(kind).map_err(|error| Failure::new(format!("could not listen for signals: {error}")))
+}
+
 /// Runs the work; a signal ends it with [`Failure::interrupted`].
 pub(crate) async fn interruptible<T>(shield: &Shield, work: impl Future<Output = Result<T>>) -> Result<T> {
-    let listen =
-        |kind| signal(kind).map_err(|error| Failure::new(format!("could not listen for signals: {error}")));
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut terminate = listen(SignalKind::terminate())?;
     let mut hangup = listen(SignalKind::hangup())?;

@@ -137,6 +137,9 @@ fn answer(request: &Request, payload: &[u8]) -> Answer {
         Request::MakeFolder { path, mode } => plain(done(files::make_folder(path, *mode)?)),
         Request::Remove { path } => plain(done(files::remove(path)?)),
         Request::RemoveFolder { path } => plain(done(files::remove_folder(path)?)),
+        Request::ReadFrom { path, offset, limit } => {
+            Ok((Reply::Bytes, files::read_from(path, *offset, *limit)?))
+        }
         Request::ReadEnd { path, limit } => Ok((Reply::Bytes, files::read_end(path, *limit)?)),
         // Answered where it is received: what follows the answer is no frame.
         Request::Connect { .. } => plain(Reply::Connected),

@@ -115,6 +115,12 @@ pub(crate) enum Request {
         path: PathBuf,
         limit: u64,
     },
+    /// A file that may be long and grows, from a byte on.
+    ReadFrom {
+        path: PathBuf,
+        offset: u64,
+        limit: u64,
+    },
     /// Holds a lock on the data directory's PG_VERSION as long as the delegate lives, once no other one does.
     BeAlone {
         data: PathBuf,

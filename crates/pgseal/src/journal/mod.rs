@@ -4,10 +4,11 @@
 
 mod change;
 pub(crate) mod records;
+pub(crate) mod state;
 mod store;
 
 pub(crate) use change::{
     Before, Change, FileChange, Founded, Image, Origin, Phase, Record, SettingChange, View, digest, fresh_id,
     moment,
 };
-pub(crate) use store::Journal;
+pub(crate) use store::{Journal, key};

@@ -215,6 +215,10 @@ impl Container {
             Request::ReadEnd { path: at, limit } => {
                 Ok(bytes(self.run(scripts::READ_END, &[path(at), limit.to_string().into()]).await?))
             }
+            Request::ReadFrom { path: at, offset, limit } => {
+                let words = [path(at), (offset + 1).to_string().into(), limit.to_string().into()];
+                Ok(bytes(self.run(scripts::READ_FROM, &words).await?))
+            }
             Request::Replace { path: at, mode } => {
                 // By a rename: what is mounted there by itself cannot be exchanged.
                 if self.mounts().any(|mount| mount.place == at) {

@@ -8,6 +8,7 @@ mod container;
 mod docker;
 mod hands;
 mod inside;
+pub(crate) mod log;
 mod open;
 mod scripts;
 mod write;

@@ -32,6 +32,10 @@ exec head -c "$2" -- "$1""#;
 pub(super) const READ_END: &str = r#"[ -f "$1" ] || { echo "No such file or directory" >&2; exit 1; }
 exec tail -c "$2" -- "$1""#;
 
+/// From a byte on, counted from 1.
+pub(super) const READ_FROM: &str = r#"[ -f "$1" ] || { echo "No such file or directory" >&2; exit 1; }
+tail -c "+$2" -- "$1" | head -c "$3""#;
+
 /// A whole new file by one rename. What came is counted, and then waits for a word: whoever sent it may have
 /// died meanwhile, and half a file, or one that nobody stands for any more, must not take the place of a whole
 /// one. Owner and group are the old one's where they can be. `sync` of a single file is not everybody's.

@@ -151,9 +151,19 @@ pub(crate) fn look(path: &Path) -> io::Result<Option<(PathBuf, Status)>> {
 /// The last `limit` bytes of a regular file, however long it is.
 pub(crate) fn read_end(path: &Path, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
     faults::look("read", path)?;
-    let mut file = open_plain(path)?;
+    let file = open_plain(path)?;
     let length = file.metadata()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(limit)))?;
+    part(file, length.saturating_sub(limit), limit)
+}
+
+/// At most `limit` bytes of a regular file from `offset` on.
+pub(crate) fn read_from(path: &Path, offset: u64, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+    faults::look("read", path)?;
+    part(open_plain(path)?, offset, limit)
+}
+
+fn part(mut file: File, offset: u64, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+    file.seek(SeekFrom::Start(offset))?;
     let mut bytes = Zeroizing::new(Vec::new());
     file.take(limit).read_to_end(&mut bytes)?;
     Ok(bytes)

@@ -59,7 +59,11 @@ impl Screen {
 
     /// Our own words in letters that the terminal has. Foreign words stay as they are.
     pub(crate) fn spelled(self, text: &str) -> String {
-        if self.unicode { text.to_owned() } else { text.replace('…', "...").replace('→', "->") }
+        if self.unicode {
+            text.to_owned()
+        } else {
+            text.replace('…', "...").replace('→', "->").replace('×', "x")
+        }
     }
 
     pub(crate) const fn ellipsis(self) -> &'static str {

@@ -5,12 +5,10 @@ use std::path::{Path, PathBuf};
 
 use pgseal_wire::Session;
 
-use super::observe::in_data;
 use crate::delegate::message::{Reply, Request};
-use crate::place::{Layout, Place};
-use crate::privilege::files::Kind;
+use crate::place::Place;
+use crate::place::log::{self, LogFormat};
 use crate::server::said::last_lines;
-use crate::sql::rows_of;
 
 /// The end of the log that is looked at, in bytes: what a busy server writes during a proof.
 const LIMIT: u64 = 256 << 10;
@@ -32,7 +30,7 @@ pub(crate) struct Mark {
 impl Mark {
     /// The end of the log as it is now.
     pub(crate) async fn here(place: &mut Place, session: &Session) -> Self {
-        let path = find(place, session).await;
+        let path = log::find(place, session, LogFormat::Text).await;
         let line = match &path {
             Some(path) => end(place, path).await.pop(),
             None => None,
@@ -70,28 +68,4 @@ async fn end(place: &mut Place, path: &Path) -> Vec<String> {
         Ok((Reply::Bytes, bytes)) => last_lines(&bytes, usize::MAX),
         _ => Vec::new(),
     }
-}
-
-async fn find(place: &mut Place, session: &Session) -> Option<PathBuf> {
-    let rows = rows_of(session, "SELECT pg_current_logfile()", &[]).await.ok()?;
-    let named = rows.first().and_then(|row| row.try_get::<_, Option<String>>(0).ok()).flatten();
-    match (&place.layout, named) {
-        (_, Some(path)) => Some(in_data(place, &path)),
-        (Layout::Cluster { version, name }, None) => {
-            Some(PathBuf::from(format!("/var/log/postgresql/postgresql-{version}-{name}.log")))
-        }
-        (Layout::Folder, None) => {
-            Some(place.data.parent().unwrap_or(Path::new("/")).join("log/postgresql.log"))
-        }
-        (Layout::Plain, None) => standard_error(place).await,
-        (Layout::Container(_), None) => None,
-    }
-}
-
-/// The file that the postmaster's standard error goes to, if it is one (pg_ctl -l).
-async fn standard_error(place: &mut Place) -> Option<PathBuf> {
-    let server = place.server().await.ok().flatten()?;
-    let (real, found) =
-        place.hands.look(Path::new(&format!("/proc/{}/fd/2", server.pid))).await.ok().flatten()?;
-    (found.kind == Kind::File).then_some(real)
 }

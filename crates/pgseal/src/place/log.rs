@@ -1,0 +1,69 @@
+//! Where a server's log lies, and its next bytes. Where it cannot be found or read, there is none.
+
+use std::path::{Path, PathBuf};
+
+use pgseal_wire::Session;
+use zeroize::Zeroizing;
+
+use super::{Layout, Place};
+use crate::delegate::message::{Reply, Request};
+use crate::failure::Result;
+use crate::privilege::files::Kind;
+use crate::sql::rows_of;
+
+/// How it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// `jsonlog`, from 15 on.
+    Json,
+    Csv,
+    /// `stderr`.
+    Text,
+}
+
+/// The file that is written to now.
+pub(crate) async fn find(place: &mut Place, session: &Session, format: LogFormat) -> Option<PathBuf> {
+    let word = match format {
+        LogFormat::Json => "jsonlog",
+        LogFormat::Csv => "csvlog",
+        LogFormat::Text => "stderr",
+    };
+    let rows = rows_of(session, "SELECT pg_current_logfile($1)", &[&word]).await.ok()?;
+    let named = rows.first().and_then(|row| row.try_get::<_, Option<String>>(0).ok()).flatten();
+    match (&place.layout, named) {
+        (_, Some(path)) => Some(place.data.join(path)),
+        (_, None) if format != LogFormat::Text => None,
+        (Layout::Cluster { version, name }, None) => {
+            Some(PathBuf::from(format!("/var/log/postgresql/postgresql-{version}-{name}.log")))
+        }
+        (Layout::Folder, None) => {
+            Some(place.data.parent().unwrap_or(Path::new("/")).join("log/postgresql.log"))
+        }
+        (Layout::Plain, None) => standard_error(place).await,
+        (Layout::Container(_), None) => None,
+    }
+}
+
+/// The file that the postmaster's standard error goes to, if it is one (pg_ctl -l).
+async fn standard_error(place: &mut Place) -> Option<PathBuf> {
+    let server = place.server().await.ok().flatten()?;
+    let (real, found) =
+        place.hands.look(Path::new(&format!("/proc/{}/fd/2", server.pid))).await.ok().flatten()?;
+    (found.kind == Kind::File).then_some(real)
+}
+
+impl Place {
+    /// At most `limit` bytes of a file of the server's from `offset` on, counted from 0.
+    pub(crate) async fn read_from(
+        &mut self,
+        path: &Path,
+        offset: u64,
+        limit: u64,
+    ) -> Result<Zeroizing<Vec<u8>>> {
+        let asked = Request::ReadFrom { path: path.to_owned(), offset, limit };
+        match self.hands.ask(&asked, &[]).await? {
+            (Reply::Bytes, bytes) => Ok(bytes),
+            (other, _) => Err(self.hands.unexpected("read", path, &other)),
+        }
+    }
+}
