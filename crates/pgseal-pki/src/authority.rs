@@ -5,13 +5,15 @@
 
 mod error;
 mod issue;
+mod list;
 mod renew;
 
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 pub use self::error::AuthorityError;
-pub use self::issue::{IssuedCertificate, LeafRequest};
+pub use self::issue::{ClientRequest, IssuedCertificate, LeafRequest};
+pub use self::list::ListRequest;
 use crate::bundle::{OpenError, read_bundle};
 use crate::certificate::Certificate;
 use crate::encryption;
@@ -157,11 +159,47 @@ impl CertificateAuthority {
     /// first DNS name of at most 64 characters, else the first address, becomes the common name,
     /// for clients that look at nothing else (libpq before 15 knows IP addresses only there).
     pub fn issue_server(&self, request: &LeafRequest) -> Result<IssuedCertificate, AuthorityError> {
-        let end = self.valid_until();
-        if request.not_after > end {
-            return Err(AuthorityError::LeafOutlivesAuthority { leaf: request.not_after, authority: end });
-        }
+        self.must_outlive(request.not_after)?;
         issue::server(self, request)
+    }
+
+    /// Issues a certificate for a client, with a new key: as [`Self::issue_server`], with extended key usage
+    /// clientAuth and without alternative names, of which PostgreSQL reads none of a client's.
+    pub fn issue_client(&self, request: &ClientRequest) -> Result<IssuedCertificate, AuthorityError> {
+        self.must_outlive(request.not_after)?;
+        issue::client(self, request)
+    }
+
+    /// Issues once more what this authority has issued, for the same key and with other dates.
+    pub fn renew_leaf(
+        &self,
+        old: &Certificate,
+        not_before: OffsetDateTime,
+        not_after: OffsetDateTime,
+    ) -> Result<Certificate, AuthorityError> {
+        if !old.issuer().same_as(self.certificate.subject())
+            || old.check_signed_by(&self.certificate).is_err()
+        {
+            return Err(AuthorityError::IssuedByOthers(old.issuer().to_string()));
+        }
+        self.must_outlive(not_after)?;
+        renew::leaf(&self.certificate, &self.key, old, not_before, not_after)
+    }
+
+    /// The intermediates between its leaves and their root in PEM, nearest first; empty for a root.
+    pub fn intermediates_pem(&self) -> String {
+        self.intermediates().map(Certificate::pem).collect()
+    }
+
+    /// Signs a list of what it took back (RFC 5280 section 5), in PEM, with its number and the identifier of the
+    /// authority's key.
+    pub fn revocation_list(&self, request: &ListRequest) -> Result<String, AuthorityError> {
+        list::sign(self, request)
+    }
+
+    fn must_outlive(&self, leaf: OffsetDateTime) -> Result<(), AuthorityError> {
+        let authority = self.valid_until();
+        if leaf > authority { Err(AuthorityError::LeafOutlivesAuthority { leaf, authority }) } else { Ok(()) }
     }
 }
 

@@ -11,9 +11,11 @@ use x509_parser::extensions::{GeneralName, ParsedExtension, X509Extension};
 use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
 
+use crate::bundle::MAX_PARTS;
 use crate::certificate::Certificate;
 use crate::der;
 use crate::dn::DistinguishedName;
+use crate::pem;
 use crate::signature::{self, SignatureRefusal};
 
 /// The most bytes of DER that are read as one list: 16 MiB, some 400,000 entries.
@@ -30,8 +32,98 @@ pub struct RevocationList {
     next_update: Option<OffsetDateTime>,
     key_id: Option<Vec<u8>>,
     serials: HashSet<Vec<u8>>,
+    entries: Vec<Revoked>,
+    number: Option<Vec<u8>>,
     complete: bool,
     unknown_critical: bool,
+}
+
+/// One certificate that was taken back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revoked {
+    /// Its serial number as encoded: big-endian, two's complement.
+    pub serial: Vec<u8>,
+    /// When.
+    pub at: OffsetDateTime,
+    /// Why, where that was said.
+    pub reason: Option<Reason>,
+}
+
+/// Why a certificate was taken back (RFC 5280 section 5.3.1), as far as a CA of one's own says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The private key is in wrong hands.
+    KeyCompromise,
+    /// The authority's own key is in wrong hands.
+    CaCompromise,
+    /// Its holder is called otherwise now.
+    AffiliationChanged,
+    /// Another one took its place.
+    Superseded,
+    /// It is not needed any more.
+    CessationOfOperation,
+    /// Its holder has lost a right.
+    PrivilegeWithdrawn,
+}
+
+impl Reason {
+    /// Every reason, by its code and its name in RFC 5280 as openssl writes it.
+    const ALL: [(Self, u8, &'static str); 6] = [
+        (Self::KeyCompromise, 1, "keyCompromise"),
+        (Self::CaCompromise, 2, "CACompromise"),
+        (Self::AffiliationChanged, 3, "affiliationChanged"),
+        (Self::Superseded, 4, "superseded"),
+        (Self::CessationOfOperation, 5, "cessationOfOperation"),
+        (Self::PrivilegeWithdrawn, 9, "privilegeWithdrawn"),
+    ];
+
+    fn of_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|row| row.1 == code).map(|row| row.0)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let row = Self::ALL.into_iter().find(|row| row.0 == *self);
+        f.write_str(row.map_or("unspecified", |row| row.2))
+    }
+}
+
+/// The text was no reason.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "unknown reason \"{}\": choose keyCompromise, CACompromise, affiliationChanged, superseded, cessationOfOperation or privilegeWithdrawn", .0.escape_default()
+)]
+pub struct ReasonError(String);
+
+impl std::str::FromStr for Reason {
+    type Err = ReasonError;
+
+    /// In any letter case, as openssl's configuration has it.
+    fn from_str(text: &str) -> Result<Self, ReasonError> {
+        let row = Self::ALL.into_iter().find(|row| row.2.eq_ignore_ascii_case(text));
+        row.map(|row| row.0).ok_or_else(|| ReasonError(text.chars().take(40).collect()))
+    }
+}
+
+/// Reads every list of a PEM file; blocks of other kinds and text between them are passed over. A file
+/// that is one list in DER is read, too.
+pub fn read_revocation_lists(bytes: &[u8]) -> Result<Vec<RevocationList>, RevocationListError> {
+    if let Ok(list) = RevocationList::from_der(bytes) {
+        return Ok(vec![list]);
+    }
+    let parts = pem::parts(bytes, MAX_PARTS).map_err(|_| RevocationListError::Malformed)?;
+    let mut lists = Vec::new();
+    for part in parts {
+        if let pem::Part::Block(block) = part
+            && block.label == "X509 CRL"
+        {
+            let der = block.decode().ok_or(RevocationListError::Malformed)?;
+            lists.push(RevocationList::from_der(&der)?);
+        }
+    }
+    Ok(lists)
 }
 
 /// The bytes were no revocation list.
@@ -107,6 +199,15 @@ impl RevocationList {
             next_update: parsed.next_update().map(|time| time.to_datetime()),
             key_id: extensions.iter().find_map(key_id),
             serials: parsed.iter_revoked_certificates().map(|entry| entry.raw_serial().to_vec()).collect(),
+            entries: parsed
+                .iter_revoked_certificates()
+                .map(|entry| Revoked {
+                    serial: entry.raw_serial().to_vec(),
+                    at: entry.revocation_date.to_datetime(),
+                    reason: entry.reason_code().and_then(|(_, code)| Reason::of_code(code.0)),
+                })
+                .collect(),
+            number: extensions.iter().find_map(number),
             complete: extensions.iter().all(is_for_everything),
             unknown_critical: !entries_understood
                 || extensions.iter().any(|extension| extension.critical && !known(extension)),
@@ -126,6 +227,16 @@ impl RevocationList {
     /// By when the next one is promised; None: never.
     pub fn next_update(&self) -> Option<OffsetDateTime> {
         self.next_update
+    }
+
+    /// What stands on it, in its order.
+    pub fn entries(&self) -> &[Revoked] {
+        &self.entries
+    }
+
+    /// Its number (RFC 5280 section 5.2.3), big-endian; None without one. Numbers only grow.
+    pub fn number(&self) -> Option<&[u8]> {
+        self.number.as_deref()
     }
 
     /// How many certificates stand on it.
@@ -199,6 +310,13 @@ fn frame(bytes: &[u8]) -> Option<(Vec<u8>, Vec<u8>, Vec<u8>)> {
     let (algorithm, rest) = der::expect(rest, der::SEQUENCE)?;
     let (signature, _) = der::expect(rest, der::BIT_STRING)?;
     Some((signed.whole.to_vec(), algorithm.content.to_vec(), der::whole_bytes(signature.content)?.to_vec()))
+}
+
+fn number(extension: &X509Extension<'_>) -> Option<Vec<u8>> {
+    match extension.parsed_extension() {
+        ParsedExtension::CRLNumber(number) => Some(number.to_bytes_be()),
+        _ => None,
+    }
 }
 
 fn key_id(extension: &X509Extension<'_>) -> Option<Vec<u8>> {

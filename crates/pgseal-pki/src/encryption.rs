@@ -69,6 +69,11 @@ fn is_affordable(parameters: &Parameters<'_>) -> bool {
 /// Encrypts a key with AES-256-CBC under PBKDF2-HMAC-SHA-256, the combination that OpenSSL, `GnuTLS`
 /// and Java all read; PEM with the label `ENCRYPTED PRIVATE KEY`.
 pub(crate) fn close(key: &KeyPem, passphrase: &[u8]) -> Result<Zeroizing<String>, KeyError> {
+    Ok(pem::encode("ENCRYPTED PRIVATE KEY", &close_der(key, passphrase)?))
+}
+
+/// The same in DER.
+pub(crate) fn close_der(key: &KeyPem, passphrase: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     if passphrase.is_empty() {
         return Err(KeyError::EmptyPassphrase);
     }
@@ -81,5 +86,5 @@ pub(crate) fn close(key: &KeyPem, passphrase: &[u8]) -> Result<Zeroizing<String>
     let info = PrivateKeyInfo::try_from(key.pkcs8_der()).map_err(|_| KeyError::Unsupported)?;
     let document =
         info.encrypt_with_params(parameters, passphrase).map_err(|_| KeyError::UnsupportedEncryption)?;
-    Ok(pem::encode("ENCRYPTED PRIVATE KEY", document.as_bytes()))
+    Ok(Zeroizing::new(document.as_bytes().to_vec()))
 }

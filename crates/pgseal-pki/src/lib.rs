@@ -16,14 +16,19 @@ pub mod names;
 pub mod one_pem;
 mod pem;
 pub mod permitted;
+pub mod pkcs12;
 pub mod public_key;
+pub mod request;
 pub mod san;
 pub mod signature;
 pub mod strict;
 pub mod subject;
 pub mod validity;
 
-pub use authority::{AuthorityError, AuthorityRequest, CertificateAuthority, IssuedCertificate, LeafRequest};
+pub use authority::{
+    AuthorityError, AuthorityRequest, CertificateAuthority, ClientRequest, IssuedCertificate, LeafRequest,
+    ListRequest,
+};
 pub use bundle::{Bundle, BundleError, PrivateKey, read_bundle};
 pub use certificate::{Certificate, CertificateError};
 pub use chain::{

@@ -39,6 +39,12 @@ pub enum AuthorityError {
         "an authority with a key of kind {0} is not used: certificates that it signs break channel binding or are refused by clients"
     )]
     UnsuitableKey(String),
+    /// Only what it issued can be issued once more.
+    #[error("the certificate was issued by {0}, and not by this authority")]
+    IssuedByOthers(String),
+    /// Key usage forbids signing lists.
+    #[error("{0} may not sign revocation lists (its key usage lacks cRLSign)")]
+    MayNotSignLists(String),
     /// Only a root can be renewed by itself.
     #[error("{0} is no root: whoever issued it has to renew it")]
     NotARoot(String),

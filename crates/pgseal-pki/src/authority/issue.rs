@@ -51,6 +51,19 @@ impl IssuedCertificate {
     }
 }
 
+/// What a client's certificate is to be.
+#[derive(Clone, Debug)]
+pub struct ClientRequest {
+    /// Its name. Its common name is what `clientcert=verify-full` and the method `cert` compare with the role.
+    pub subject: Subject,
+    /// The kind of its key.
+    pub key_type: KeyType,
+    /// First moment of validity, cut to whole seconds.
+    pub not_before: OffsetDateTime,
+    /// Last moment of validity, cut to whole seconds; not after the authority's.
+    pub not_after: OffsetDateTime,
+}
+
 pub(super) fn root(request: &AuthorityRequest, key: &KeyPem) -> Result<Certificate, AuthorityError> {
     let mut params = params(request.not_before, request.not_after)?;
     params.distinguished_name = request.subject.to_rcgen();
@@ -74,15 +87,37 @@ pub(super) fn server(
     if let Some(subject) = subject {
         params.distinguished_name = subject.to_rcgen();
     }
-    params.is_ca = IsCa::ExplicitNoCa;
-    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     if request.key_type.is_rsa() {
         params.key_usages.push(KeyUsagePurpose::KeyEncipherment);
     }
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    leaf(authority, params, request.key_type, ExtendedKeyUsagePurpose::ServerAuth)
+}
+
+pub(super) fn client(
+    authority: &CertificateAuthority,
+    request: &ClientRequest,
+) -> Result<IssuedCertificate, AuthorityError> {
+    let mut params = params(request.not_before, request.not_after)?;
+    params.distinguished_name = request.subject.to_rcgen();
+    if params.distinguished_name.iter().next().is_none() {
+        return Err(AuthorityError::NoSubject);
+    }
+    leaf(authority, params, request.key_type, ExtendedKeyUsagePurpose::ClientAuth)
+}
+
+/// Signs what both kinds of leaf share, with a new key.
+fn leaf(
+    authority: &CertificateAuthority,
+    mut params: CertificateParams,
+    key_type: KeyType,
+    purpose: ExtendedKeyUsagePurpose,
+) -> Result<IssuedCertificate, AuthorityError> {
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.key_usages.insert(0, KeyUsagePurpose::DigitalSignature);
+    params.extended_key_usages = vec![purpose];
     params.use_authority_key_identifier_extension = true;
 
-    let key = KeyPem::generate(request.key_type)?;
+    let key = KeyPem::generate(key_type)?;
     let pair = key.pair()?;
     let signer = authority.key.pair()?;
     let issuer = issuer(&authority.certificate, &signer)?;
@@ -159,7 +194,7 @@ fn default_subject(names: &[SubjectAltName], confined: bool) -> Option<Subject> 
     of_hosts.chain(of_addresses).find_map(|name| Subject::common_name(&name.to_string()))
 }
 
-fn issuer<'a>(
+pub(super) fn issuer<'a>(
     certificate: &Certificate,
     key: &'a KeyPair,
 ) -> Result<Issuer<'static, &'a KeyPair>, AuthorityError> {

@@ -1,4 +1,4 @@
-//! A root's certificate once more, byte for byte but for its number and its dates.
+//! A certificate once more, byte for byte but for its number and its dates.
 
 use rcgen::{CertificateParams, SigningKey as _};
 use time::OffsetDateTime;
@@ -13,6 +13,19 @@ use crate::key::KeyPem;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 
+/// A leaf of this authority's once more: its name, names, key and purposes stay as they are.
+pub(super) fn leaf(
+    authority: &Certificate,
+    signer: &KeyPem,
+    old: &Certificate,
+    not_before: OffsetDateTime,
+    not_after: OffsetDateTime,
+) -> Result<Certificate, AuthorityError> {
+    let new = signed(old, signer, not_before, not_after)?;
+    new.check_signed_by(authority).map_err(|error| not_made(&error))?;
+    Ok(new)
+}
+
 /// Name, key and extensions stay as they are, so that what it issued before leads to either certificate.
 pub(super) fn root(
     old: &Certificate,
@@ -23,20 +36,29 @@ pub(super) fn root(
     if old.extensions().authority_key.as_ref().is_some_and(|named| named.serial.is_some()) {
         return Err(not_made("its own identifier names its serial number, which changes"));
     }
+    let new = signed(old, key, not_before, not_after)?;
+    new.check_signed_by(&new).map_err(|error| not_made(&error))?;
+    Ok(new)
+}
+
+fn signed(
+    old: &Certificate,
+    key: &KeyPem,
+    not_before: OffsetDateTime,
+    not_after: OffsetDateTime,
+) -> Result<Certificate, AuthorityError> {
     let (begin, end) = (whole_second(not_before)?, whole_second(not_after)?);
     if end <= begin {
         return Err(AuthorityError::NeverValid { not_before, not_after });
     }
     let algorithm = algorithm_of(key)?;
-    let broken = || not_made("the root's certificate cannot be taken apart");
+    let broken = || not_made("the certificate cannot be taken apart");
     let signed = with(old.der(), &algorithm, begin, end)?.ok_or_else(broken)?;
     let signature = key.pair()?.sign(&signed).map_err(|error| not_made(&error))?;
     let mut bits = vec![0];
     bits.extend(signature);
     let whole = element(SEQUENCE, &[signed, algorithm, element(BIT_STRING, &bits)].concat());
-    let new = Certificate::from_der(&whole).map_err(|error| not_made(&error))?;
-    new.check_signed_by(&new).map_err(|error| not_made(&error))?;
-    Ok(new)
+    Certificate::from_der(&whole).map_err(|error| not_made(&error))
 }
 
 /// The signed part with another serial number, algorithm and validity (RFC 5280 section 4.1).
