@@ -210,3 +210,18 @@ fn a_setting_of_alter_system_is_taken_out_and_put_back() {
         goes_there_and_back(living, &by);
     }
 }
+
+/// PostgreSQL 12 does not compare the two, and serves nobody; later ones refuse to start with TLS on.
+#[test]
+fn a_minimum_above_the_maximum_is_mended() {
+    for (nth, version) in versions_in_turn(1).into_iter().enumerate() {
+        let living = Living::set_up(version, |setup| {
+            setup.conf("ssl_min_protocol_version = 'TLSv1.3'").conf("ssl_max_protocol_version = 'TLSv1.2'")
+        });
+        let by = by_whom(nth);
+        living.secured(&by);
+        assert_eq!(living.sql("SHOW ssl_min_protocol_version"), "TLSv1.3", "stricter than asked for stays");
+        living.verb("undo", &["--allow-insecure"], &by).run().succeeded();
+        goes_there_and_back(living, &by);
+    }
+}

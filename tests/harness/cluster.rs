@@ -57,9 +57,9 @@ impl Cluster {
         PathBuf::from(self.told(5, "socket directory"))
     }
 
-    /// Whether the server says that it takes connections.
+    /// Whether the server says that it takes connections, if only to read.
     pub(crate) fn is_ready(&self) -> bool {
-        self.pidfile(8).is_some_and(|status| status.trim() == "ready")
+        self.pidfile(8).is_some_and(|status| matches!(status.trim(), "ready" | "standby"))
     }
 
     /// Replaces `pg_hba.conf`. Without a `local` line that lets the superuser in, `sql` fails after the next reload.

@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::account::Account;
 use super::install::Install;
 use super::pgseal::Pgseal;
 use super::picture::{Kept, Pictured, picture};
-use super::process::Ran;
+use super::process::{Ran, run};
 use super::psql::Psql;
 use super::server::{Server, Setup};
 use super::template::{PASSWORD, SUPERUSER};
@@ -59,6 +60,34 @@ impl Living {
             ));
         }
         living
+    }
+
+    /// A standby that streams from it over TCP with `sslmode=prefer`; the role `standby` is made for it.
+    #[track_caller]
+    pub(crate) fn standby(&self) -> Self {
+        self.sql(
+            "SET password_encryption = 'scram-sha-256';
+             CREATE ROLE standby REPLICATION LOGIN PASSWORD 'streams'",
+        );
+        let program = self.install().program("pg_basebackup");
+        let mut backup = self.account().command(program, "/nonexistent".as_ref());
+        let primary = format!("host=127.0.0.1 port={} user=standby password=streams", self.port());
+        backup.current_dir("/").args(["-X", "stream", "-c", "fast", "--no-sync", "-d", &primary, "-D"]);
+        let made = Server::with(self.install().clone()).made_by(move |data| {
+            backup.arg(data);
+            run(backup, b"", Duration::from_secs(60)).succeeded();
+            // As `-R` has it, but in words that the libpq of every walreceiver knows.
+            let line = format!("primary_conninfo = '{primary} sslmode=prefer'\n");
+            for (name, content) in [("postgresql.auto.conf", line.as_str()), ("standby.signal", "")] {
+                let path = data.join(name);
+                std::fs::write(&path, content).unwrap_or_else(|e| panic!("could not write {name}: {e}"));
+                Account::owner_of(data).own(&path);
+            }
+        });
+        // Where it finds its primary away it asks again at once.
+        let standby = Self { server: made.conf("wal_retrieve_retry_interval = 50").start() };
+        assert_eq!(standby.sql("SELECT pg_is_in_recovery()"), "t");
+        standby
     }
 
     /// The data directory, as TARGET.

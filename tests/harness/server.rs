@@ -32,6 +32,7 @@ pub(crate) struct Setup {
     hba: Option<String>,
     args: Vec<String>,
     before: Option<Before>,
+    made_by: Option<Before>,
 }
 
 /// What is done in the data directory before the server starts.
@@ -62,6 +63,12 @@ impl Setup {
         self
     }
 
+    /// Its data directory is made by something else than initdb.
+    pub(crate) fn made_by(mut self, deed: impl FnOnce(&Path) + 'static) -> Self {
+        self.made_by = Some(Box::new(deed));
+        self
+    }
+
     /// Owned and run by another user than `Account::server()`.
     pub(crate) fn by(mut self, account: &Account) -> Self {
         self.account = account.clone();
@@ -73,7 +80,10 @@ impl Setup {
         let sandbox = Sandbox::new();
         let home = sandbox.dir_of(&self.account, "pg");
         let data = home.join("data");
-        fresh_cluster(&self.install, &self.account, &data);
+        match self.made_by {
+            Some(deed) => deed(&data),
+            None => fresh_cluster(&self.install, &self.account, &data),
+        }
         let port = Port::free();
         let cluster = Cluster::at(data, &self.install);
         cluster.append_conf(&format!(
@@ -133,6 +143,7 @@ impl Server {
             hba: None,
             args: Vec::new(),
             before: None,
+            made_by: None,
         }
     }
 
