@@ -40,6 +40,7 @@ pub use key::{KeyError, KeyPem, KeyType};
 pub use names::{LibpqRules, NameRefusal, libpq_matches};
 pub use one_pem::{server_with_encrypted_key_pem, server_with_key_pem};
 pub use permitted::PermittedNames;
+pub use public_key::{KeyKind, PublicKey};
 pub use san::{SanError, SubjectAltName};
 pub use strict::{StrictRefusal, strict_matches, strict_verify_chain};
 pub use subject::{Subject, SubjectError};

@@ -13,6 +13,9 @@ const UNITS: [(char, u32); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1
 const LONGEST: u32 = 36_500 * 86_400;
 
 impl Validity {
+    /// 365 days.
+    pub const A_YEAR: Self = Self(365 * 86_400);
+
     /// As a duration of whole seconds.
     pub fn duration(self) -> Duration {
         Duration::seconds(i64::from(self.0))

@@ -4,6 +4,7 @@
 mod certs;
 mod cli;
 mod delegate;
+mod doctor;
 mod failure;
 #[path = "faults/armed.rs"]
 mod faults;

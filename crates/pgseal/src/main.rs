@@ -3,6 +3,7 @@
 mod certs;
 mod cli;
 mod delegate;
+mod doctor;
 mod failure;
 #[path = "faults/quiet.rs"]
 mod faults;

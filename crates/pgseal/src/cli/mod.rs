@@ -1,6 +1,7 @@
 //! The command line: one file a verb. Reads words, calls rooms, prints results.
 
 mod cert;
+mod doctor;
 mod down;
 mod hba;
 mod options;
@@ -60,6 +61,8 @@ enum Verb {
     Confirm(undo::Confirm),
     /// The changes made to a server, with their diffs
     History(undo::History),
+    /// Every finding about a server, with its cause and what mends it
+    Doctor(doctor::Options),
     /// Who is connected, and how it is encrypted
     Sessions(sessions::Options),
     /// Give a server a new certificate with nobody noticing: one rename, one reload, proved or rolled back
@@ -118,6 +121,7 @@ async fn carry_out(verb: Verb) -> Result<Outcome> {
         Verb::Undo(options) => undo::undo(options).await,
         Verb::Confirm(options) => undo::confirm(options).await,
         Verb::History(options) => undo::history(options).await,
+        Verb::Doctor(options) => doctor::run(options).await,
         Verb::Sessions(options) => sessions::run(options).await,
         Verb::Rotate(options) => rotate::run(*options).await,
         Verb::Cert(verb) => cert::run(verb).await,

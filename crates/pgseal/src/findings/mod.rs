@@ -58,6 +58,22 @@ fn catalogue() -> &'static BTreeMap<String, Entry> {
     CATALOGUE.get_or_init(|| toml::from_str(include_str!("catalogue.toml")).unwrap_or_default())
 }
 
+/// Every name of the catalogue.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    catalogue().keys().map(String::as_str)
+}
+
+/// The catalogue's page about a finding, in Markdown.
+pub(crate) fn page(name: &str) -> Option<String> {
+    let entry = catalogue().get(name)?;
+    Some(format!(
+        "## {name}\n\nSeverity: {}.\n\nWhy it matters: {}.\n\nWhat mends it: `{}`.\n",
+        entry.severity.word(),
+        entry.why,
+        entry.mend.replace("{target}", "TARGET")
+    ))
+}
+
 impl Finding {
     /// One by its name in the catalogue.
     pub(crate) fn new(name: &'static str, evidence: impl Into<String>, target: &str) -> Self {

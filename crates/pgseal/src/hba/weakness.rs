@@ -31,6 +31,18 @@ pub(crate) struct Weakness {
     versions: Vec<u16>,
 }
 
+impl Weakness {
+    /// Its stable name.
+    pub(crate) const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Its line, as PostgreSQL counts.
+    pub(crate) const fn line_number(&self) -> u32 {
+        self.line
+    }
+}
+
 const CHANNELS: [Channel; 4] = [Channel::Local, Channel::Plain, Channel::Tls, Channel::Gss];
 
 /// Weaknesses of the files that load, each once with its versions.

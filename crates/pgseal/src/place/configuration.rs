@@ -47,17 +47,22 @@ impl Place {
         Ok(settings.with_command_line(self.command_line().await?))
     }
 
-    /// Where the rules lie, as the files say it.
-    pub(crate) async fn hba_file(&mut self, version: PgVersion) -> Result<PathBuf> {
+    /// The main configuration file, as the last start had it.
+    pub(crate) async fn main_file(&mut self) -> Result<PathBuf> {
         let command_line = self.command_line().await?;
-        let named =
-            |name| command_line.get(name).map(|value| self.data.join(OsStr::from_bytes(value.as_bytes())));
-        let config_file = named("config_file").unwrap_or_else(|| match &self.layout {
-            Layout::Cluster { version, name } => {
+        let named = command_line.get("config_file");
+        Ok(match (named, &self.layout) {
+            (Some(value), _) => self.data.join(OsStr::from_bytes(value.as_bytes())),
+            (None, Layout::Cluster { version, name }) => {
                 cluster::configuration(version, name).join("postgresql.conf")
             }
-            _ => self.data.join("postgresql.conf"),
-        });
+            (None, _) => self.data.join("postgresql.conf"),
+        })
+    }
+
+    /// Where the rules lie, as the files say it.
+    pub(crate) async fn hba_file(&mut self, version: PgVersion) -> Result<PathBuf> {
+        let config_file = self.main_file().await?;
         let settings = self.settings(&config_file, version).await?;
         Ok(settings.effective("hba_file").map_or_else(
             || self.data.join("pg_hba.conf"),

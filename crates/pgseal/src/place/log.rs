@@ -9,7 +9,12 @@ use super::{Layout, Place};
 use crate::delegate::message::{Reply, Request};
 use crate::failure::Result;
 use crate::privilege::files::Kind;
+use crate::server::said::last_lines;
 use crate::sql::rows_of;
+
+/// The end of a log that is looked at, in bytes, and in lines.
+const END: u64 = 64 << 10;
+const LAST_LINES: usize = 20;
 
 /// How it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,15 +38,31 @@ pub(crate) async fn find(place: &mut Place, session: &Session, format: LogFormat
     match (&place.layout, named) {
         (_, Some(path)) => Some(place.data.join(path)),
         (_, None) if format != LogFormat::Text => None,
-        (Layout::Cluster { version, name }, None) => {
+        (Layout::Plain, None) => standard_error(place).await,
+        (_, None) => usual(place),
+    }
+}
+
+/// Where such a server's log lies whether it runs or not.
+fn usual(place: &Place) -> Option<PathBuf> {
+    match &place.layout {
+        Layout::Cluster { version, name } => {
             Some(PathBuf::from(format!("/var/log/postgresql/postgresql-{version}-{name}.log")))
         }
-        (Layout::Folder, None) => {
-            Some(place.data.parent().unwrap_or(Path::new("/")).join("log/postgresql.log"))
-        }
-        (Layout::Plain, None) => standard_error(place).await,
-        (Layout::Container(_), None) => None,
+        Layout::Folder => Some(place.data.parent().unwrap_or(Path::new("/")).join("log/postgresql.log")),
+        Layout::Plain | Layout::Container(_) => None,
     }
+}
+
+/// The last fatal line of a server that is down, where its log can be found and read.
+pub(crate) async fn last_words(place: &mut Place) -> Option<String> {
+    let path = usual(place)?;
+    let asked = Request::ReadEnd { path, limit: END };
+    let Ok((Reply::Bytes, bytes)) = place.hands.ask(&asked, &[]).await else { return None };
+    let lines = last_lines(&bytes, LAST_LINES);
+    // In every language they keep their capitals; PANIC and FATAL stay English in most.
+    let fatal = lines.iter().rev().find(|line| line.contains("FATAL") || line.contains("PANIC"));
+    fatal.or(lines.last()).cloned()
 }
 
 /// The file that the postmaster's standard error goes to, if it is one (pg_ctl -l).

@@ -6,7 +6,7 @@ mod authentication;
 pub(crate) mod certificate;
 pub(crate) mod examine;
 pub(crate) mod facts;
-mod judge;
+pub(crate) mod judge;
 pub(crate) mod lockout;
 pub(crate) mod log;
 mod managed;

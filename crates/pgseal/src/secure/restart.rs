@@ -2,11 +2,13 @@
 //! certificate and goes on; the next start is where it shows (be-secure-openssl.c: LOG at reload, FATAL at
 //! start).
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use pgseal_pki::Certificate;
 use pgseal_wire::Session;
 
+use super::facts::Setting;
 use super::observe::{in_data, settings};
 use super::present;
 use crate::place::Place;
@@ -14,7 +16,7 @@ use crate::privilege::files::Kind;
 use crate::verify::claim::{Claim, ClaimName};
 
 /// The files that the settings name now, checked as PostgreSQL checks them at start.
-pub(super) async fn claim(place: &mut Place, inside: &Session, leaf: &Certificate) -> Claim {
+pub(crate) async fn claim(place: &mut Place, inside: &Session, leaf: &Certificate) -> Claim {
     let name = ClaimName::RestartWouldWork;
     let settings = match settings(inside).await {
         Ok(settings) => settings,
@@ -32,17 +34,27 @@ pub(super) async fn claim(place: &mut Place, inside: &Session, leaf: &Certificat
         let evidence = format!("{} holds sha256 {}", named("ssl_cert_file"), present.leaf.fingerprint());
         return Claim::fails(name, evidence, "another certificate would be served after a restart");
     }
-    let key = in_data(place, named("ssl_key_file"));
-    if let Err(why) = key_file(place, &key).await {
+    if let Err(why) = files_at_start(place, &settings).await {
         return Claim::fails(name, named("ssl_key_file"), why);
     }
+    Claim::holds(name, "key, certificate and their modes as PostgreSQL checks them at start")
+}
+
+/// The files beside the certificate, as a start looks at them.
+pub(crate) async fn files_at_start(
+    place: &mut Place,
+    settings: &BTreeMap<String, Setting>,
+) -> Result<(), String> {
+    let named = |name: &str| settings.get(name).map_or("", |setting| setting.value.as_str());
+    let key = in_data(place, named("ssl_key_file"));
+    key_file(place, &key).await?;
     for file in ["ssl_ca_file", "ssl_crl_file"].map(named).into_iter().filter(|file| !file.is_empty()) {
         let path = in_data(place, file);
         if !matches!(place.digest_of(&path).await, Ok(Some(_))) {
-            return Claim::fails(name, file, "the server's user cannot read it");
+            return Err(format!("the server's user cannot read {file}"));
         }
     }
-    Claim::holds(name, "key, certificate and their modes as PostgreSQL checks them at start")
+    Ok(())
 }
 
 /// check_ssl_key_file_permissions (be-secure-common.c).

@@ -170,8 +170,34 @@ pub(crate) fn satisfies(wish: &Wished, value: &str) -> bool {
             let place = |name: &str| PROTOCOLS.iter().position(|known| known.eq_ignore_ascii_case(name));
             place(value).zip(place(&wish.value)).is_some_and(|(has, wants)| has >= wants)
         }
+        "ssl_ciphers" => value == wish.value || is_within(value, &wish.value),
         _ => value == wish.value,
     }
+}
+
+/// The groups of suites that a cipher string names by what they have in common (ciphers(1)), and those of them that
+/// TLS 1.2 has with authenticated encryption.
+const ALIASES: [(&str, &[&str]); 2] = [
+    (
+        "ECDHE+AESGCM",
+        &[
+            "ECDHE-ECDSA-AES256-GCM-SHA384",
+            "ECDHE-RSA-AES256-GCM-SHA384",
+            "ECDHE-ECDSA-AES128-GCM-SHA256",
+            "ECDHE-RSA-AES128-GCM-SHA256",
+        ],
+    ),
+    ("ECDHE+CHACHA20", &["ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-RSA-CHACHA20-POLY1305"]),
+];
+
+/// Whether a cipher string names suites of the other alone, as far as that can be read from it.
+fn is_within(value: &str, wished: &str) -> bool {
+    let wished: Vec<&str> = wished.split(':').collect();
+    let named = |word: &str| ALIASES.iter().find(|(alias, _)| *alias == word).map(|(_, suites)| *suites);
+    value.split(':').all(|word| match named(word) {
+        Some(suites) => suites.iter().all(|suite| wished.contains(suite)),
+        None => wished.contains(&word),
+    })
 }
 
 /// What will beat our block in the main file: lines of postgresql.auto.conf, which are taken out, and
@@ -234,4 +260,18 @@ pub(crate) fn fixed_by_command_line(facts: &Facts, wished: &[Wished]) -> Result<
     Err(Failure::new(format!("the server's command line fixes {}", fixed.join(", ")))
         .because("what is given with -c beats every file until the next restart; nothing was changed")
         .hint("take it out of the way the server is started, restart it, then again"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suites_within_the_wished_ones_are_as_good_and_others_are_not() {
+        let wished = "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256";
+        assert!(is_within("ECDHE+AESGCM", wished) && is_within("ECDHE-RSA-AES128-GCM-SHA256", wished));
+        for value in ["", "ALL", "ECDHE+AESGCM:ECDHE+CHACHA20", "HIGH:!aNULL", "ECDHE+AESGCM:AES128-SHA"] {
+            assert!(!is_within(value, wished), "{value}");
+        }
+    }
 }

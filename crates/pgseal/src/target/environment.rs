@@ -3,11 +3,11 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-pub(super) fn variable(name: &str) -> Option<String> {
+pub(crate) fn variable(name: &str) -> Option<String> {
     env::var(name).ok()
 }
 
 /// A file in the home folder.
-pub(super) fn home(file: &str) -> Option<PathBuf> {
+pub(crate) fn home(file: &str) -> Option<PathBuf> {
     variable("HOME").filter(|home| !home.is_empty()).map(|home| Path::new(&home).join(file))
 }

@@ -2,7 +2,7 @@
 //! that libpq would read beside it.
 
 mod connection;
-mod environment;
+pub(crate) mod environment;
 mod folder;
 mod login;
 mod passfile;

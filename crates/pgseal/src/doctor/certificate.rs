@@ -1,0 +1,70 @@
+//! What is wrong with a certificate beside what full verification would say of it. Pure but for reading a revocation list.
+
+use std::path::Path;
+
+use pgseal_pki::{Certificate, KeyKind, read_revocation_lists};
+use time::OffsetDateTime;
+
+use super::Notes;
+use crate::place::Place;
+
+/// RFC 8996's companions and OpenSSL's level 2: less than this is refused (112 bits).
+const SHORTEST_RSA: usize = 2048;
+const LIMIT: u64 = 16 << 20;
+/// Debian's placeholder lies under this name (ssl-cert).
+const SNAKEOIL: &str = "ssl-cert-snakeoil";
+/// A list that ends sooner than this is one to renew.
+const SOON: time::Duration = time::Duration::days(3);
+
+pub(super) fn judge(leaf: &Certificate, others: &[Certificate], file: &str, notes: &mut Notes<'_>) {
+    if file.contains(SNAKEOIL) {
+        notes.find("snakeoil-certificate", file);
+    }
+    let key = leaf.public_key().kind();
+    if matches!(key, KeyKind::Ed25519 | KeyKind::Ed448) {
+        // RFC 5929, 4.1 names no hash for them; OpenSSL has none (X509_get_signature_info).
+        notes.find("channel-binding-impossible", format!("its key is {key}"));
+    }
+    if let KeyKind::Rsa(bits) = key
+        && *bits < SHORTEST_RSA
+    {
+        notes.find("key-weak", format!("its key is {key}"));
+    }
+    let signature = leaf.signature_algorithm().to_ascii_lowercase();
+    if signature.contains("sha1") || signature.contains("md5") {
+        notes.find("key-weak", format!("it is signed with {}", leaf.signature_algorithm()));
+    }
+    if let Some(root) = others.iter().find(|other| other.self_signed()) {
+        notes.find("root-in-chain", root.subject().to_string());
+    }
+}
+
+/// Whether the revocation lists are of today.
+pub(super) async fn revocation(place: &mut Place, file: &str, now: OffsetDateTime, notes: &mut Notes<'_>) {
+    if file.is_empty() {
+        return;
+    }
+    let path = place.data.join(file);
+    let bytes = match place.hands.read(Path::new(&path), LIMIT).await {
+        Ok(bytes) => bytes,
+        Err(failure) => {
+            return notes.unseen(
+                "revocation lists",
+                failure.sentence().to_owned(),
+                "the file that ssl_crl_file names",
+            );
+        }
+    };
+    let lists = match read_revocation_lists(&bytes) {
+        Ok(lists) => lists,
+        Err(error) => return notes.find("crl-outdated", format!("{file}: {error}")),
+    };
+    for list in &lists {
+        if let Err(fault) = list.is_current(now) {
+            notes.find("crl-outdated", format!("{file}, of {}: {fault}", list.issuer()));
+        } else if list.next_update().is_some_and(|next| next - now < SOON) {
+            let next = list.next_update().map(|next| next.date().to_string()).unwrap_or_default();
+            notes.find("crl-outdated", format!("{file}, of {}: good until {next} only", list.issuer()));
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Everything that is wrong with a server, seen from inside, from outside and from the person's own side at once: what it
+//! is, how it is known, what mends it. Changes nothing.
+
+mod certificate;
+mod client_side;
+mod inside;
+mod peers;
+mod resting;
+mod rules;
+pub(crate) mod settings;
+
+use pgseal_pki::{KeyType, Validity};
+use pgseal_wire::Session;
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use crate::failure::Result;
+use crate::findings::Finding;
+use crate::place::Place;
+use crate::policy::Policy;
+use crate::secure::facts::Facts;
+use crate::secure::judge::judge;
+use crate::secure::observe::observe;
+use crate::secure::restart;
+use crate::secure::wish::{Source, Wish};
+use crate::server::process::RunningServer;
+use crate::target::{Asked, login};
+
+/// What could not be looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Unseen {
+    pub(crate) what: &'static str,
+    pub(crate) why: String,
+    /// What would show it.
+    pub(crate) access: &'static str,
+}
+
+/// What was found.
+pub(crate) struct Examined {
+    /// As the server prints it; of one that is down, what its data directory says.
+    pub(crate) version: String,
+    pub(crate) running: bool,
+    /// The worst first.
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) unseen: Vec<Unseen>,
+}
+
+/// Collects findings about one target.
+struct Notes<'w> {
+    word: &'w str,
+    findings: Vec<Finding>,
+    unseen: Vec<Unseen>,
+}
+
+impl Notes<'_> {
+    fn find(&mut self, name: &'static str, evidence: impl Into<String>) {
+        self.findings.push(Finding::new(name, evidence, self.word));
+    }
+
+    fn unseen(&mut self, what: &'static str, why: impl Into<String>, access: &'static str) {
+        self.unseen.push(Unseen { what, why: why.into(), access });
+    }
+}
+
+/// Looks at a server as it is: one that runs and lets somebody in, one that runs and does not, one that is down.
+pub(crate) async fn examine(
+    place: &mut Place,
+    word: &str,
+    asked: &Asked,
+    policy: Policy,
+    now: OffsetDateTime,
+) -> Result<Examined> {
+    let mut notes = Notes { word, findings: Vec::new(), unseen: Vec::new() };
+    let server = place.server().await?.filter(|server| server.ready);
+    let entered = match &server {
+        Some(server) => Some(enter(place, server, asked).await),
+        None => None,
+    };
+    let version = match entered {
+        Some(Ok((session, facts))) => {
+            running(place, &session, &facts, policy, now, &mut notes).await?;
+            session.close().await;
+            facts.version_text
+        }
+        Some(Err(failure)) => {
+            notes.unseen(
+                "settings, roles, sessions and what is loaded",
+                failure.sentence().to_owned(),
+                "a superuser's login: -U, PGUSER and PGPASSWORD",
+            );
+            resting::look(place, true, now, &mut notes).await?
+        }
+        None => resting::look(place, false, now, &mut notes).await?,
+    };
+    let Notes { mut findings, unseen, .. } = notes;
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    Ok(Examined { version, running: server.is_some(), findings, unseen })
+}
+
+async fn enter(place: &mut Place, server: &RunningServer, asked: &Asked) -> Result<(Session, Facts)> {
+    let who = login(place, server, asked)?;
+    let session = place.session(server, &who).await?;
+    match observe(place, server, &session, &who).await {
+        Ok(facts) => Ok((session, facts)),
+        Err(failure) => {
+            session.close().await;
+            Err(failure)
+        }
+    }
+}
+
+async fn running(
+    place: &mut Place,
+    session: &Session,
+    facts: &Facts,
+    policy: Policy,
+    now: OffsetDateTime,
+    notes: &mut Notes<'_>,
+) -> Result<()> {
+    let wish = nothing_but(policy, Validity::A_YEAR);
+    notes.findings.extend(judge(facts, &wish, notes.word, now)?);
+    if let Ok(present) = &facts.certificate {
+        certificate::judge(&present.leaf, &present.others, facts.setting("ssl_cert_file"), notes);
+        let claim = restart::claim(place, session, &present.leaf).await;
+        if claim.holds == Some(false) {
+            let reason = claim.reason.unwrap_or_default();
+            notes.find("start-would-fail", format!("{}: {reason}", claim.evidence));
+        }
+    }
+    certificate::revocation(place, facts.setting("ssl_crl_file"), now, notes).await;
+    settings::judge(facts, notes);
+    rules::judge(facts, now, notes);
+    inside::look(session, facts, notes).await;
+    peers::look(session, facts, notes).await;
+    client_side::look(facts.certificate.as_ref().ok(), notes);
+    Ok(())
+}
+
+/// The wish of somebody who wants to know and not to change.
+fn nothing_but(policy: Policy, validity: Validity) -> Wish {
+    Wish {
+        policy,
+        sans: Vec::new(),
+        source: Source::Present,
+        reissue: false,
+        validity,
+        key_type: KeyType::default(),
+        enforce: true,
+        scram: false,
+        exceptions: Vec::new(),
+        even_if_locked_out: false,
+        allow_unseen: false,
+    }
+}

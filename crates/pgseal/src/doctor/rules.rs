@@ -1,0 +1,65 @@
+//! What pg_hba.conf allows that few people mean. Pure.
+
+use pgseal_conf::PgVersion;
+use pgseal_conf::hba::{ConnectionType, Method, Server};
+use time::OffsetDateTime;
+
+use super::Notes;
+use crate::hba::enforcement::expired;
+use crate::hba::judged::readings;
+use crate::hba::source::Source;
+use crate::hba::weakness::weaknesses;
+use crate::secure::facts::Facts;
+
+/// As many lines as are named.
+const SHOWN: usize = 6;
+
+pub(super) fn judge(facts: &Facts, now: OffsetDateTime, notes: &mut Notes<'_>) {
+    of(&facts.rules, facts.version, now, notes);
+}
+
+/// The same for rules that nobody has loaded yet.
+pub(super) fn of(source: &Source, version: PgVersion, now: OffsetDateTime, notes: &mut Notes<'_>) {
+    let ruleset = source.ruleset(version);
+    if !ruleset.loads() {
+        let first = ruleset.errors().next();
+        let said = first.map(|error| format!("{} line {}: {}", source.path, error.line, error.message));
+        return notes.find("rules-errors", said.unwrap_or_default());
+    }
+    let socket: Vec<String> = ruleset
+        .rules
+        .iter()
+        .filter(|rule| matches!((rule.connection, rule.method), (ConnectionType::Local, Method::Trust)))
+        .map(|rule| format!("line {}", rule.line))
+        .collect();
+    if !socket.is_empty() {
+        notes.find("socket-trust", some(&socket));
+    }
+    let weak = weaknesses(&readings(source, &[version]), &source.world());
+    for name in ["ident-reachable", "dead-line"] {
+        let lines: Vec<String> = weak
+            .iter()
+            .filter(|weak| weak.name() == name)
+            .map(|weak| format!("line {}", weak.line_number()))
+            .collect();
+        if !lines.is_empty() {
+            notes.find(name, some(&lines));
+        }
+    }
+    for (line, who) in expired(&source.text, now.date()) {
+        notes.find("exception-expired", format!("line {line}: {who}"));
+    }
+    if let Some(later) = PgVersion::ALL.into_iter().filter(|later| *later > version).find(|later| {
+        let server = Server::of(*later);
+        !source.ruleset(server.version).loads()
+    }) {
+        let later_rules = source.ruleset(later);
+        let said = later_rules.errors().next().map(|error| format!("line {}: {}", error.line, error.message));
+        notes.find("breaks-on-upgrade", format!("from {later} on, {}", said.unwrap_or_default()));
+    }
+}
+
+fn some(lines: &[String]) -> String {
+    let more = if lines.len() > SHOWN { format!(" and {} more", lines.len() - SHOWN) } else { String::new() };
+    format!("{}{more}", lines.get(..lines.len().min(SHOWN)).unwrap_or_default().join(", "))
+}
