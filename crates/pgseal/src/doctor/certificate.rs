@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use pgseal_pki::{Certificate, KeyKind, read_revocation_lists};
+use pgseal_pki::crl::read_revocation_lists;
+use pgseal_pki::{Certificate, KeyKind};
 use time::OffsetDateTime;
 
 use super::Notes;
@@ -56,6 +57,7 @@ pub(super) async fn revocation(place: &mut Place, file: &str, now: OffsetDateTim
         }
     };
     let lists = match read_revocation_lists(&bytes) {
+        Ok(lists) if lists.is_empty() => return notes.find("crl-outdated", format!("{file} holds none")),
         Ok(lists) => lists,
         Err(error) => return notes.find("crl-outdated", format!("{file}: {error}")),
     };
