@@ -176,6 +176,22 @@ impl Server {
         &self.sandbox
     }
 
+    /// What the postmaster's command line is from the next start on.
+    pub(crate) fn set_args(&mut self, args: &[&str]) {
+        self.args = args.iter().map(|arg| (*arg).to_owned()).collect();
+    }
+
+    /// Whether it starts as it stands; its log says why not.
+    pub(crate) fn starts(&mut self) -> bool {
+        let postmaster = Postmaster::spawn(&self.cluster, &self.log, &self.args);
+        if self.wait_until_up(&postmaster) {
+            self.postmaster = Some(postmaster);
+            return true;
+        }
+        postmaster.stop(Signal::QUIT);
+        false
+    }
+
     /// Starts it, where it is stopped. Fails with the log where it does not start.
     #[track_caller]
     pub(crate) fn start(&mut self) {

@@ -115,6 +115,9 @@ pub(crate) struct Options {
     /// Change the issuer although clients that verify it cannot be seen
     #[arg(long)]
     allow_unseen: bool,
+    /// Where the server does not run: change its files, to be proved after the next start
+    #[arg(long, conflicts_with_all = ["confirm_within", "end_plaintext_sessions"])]
+    offline: bool,
     /// After enforcing, end the plaintext sessions that still stand
     #[arg(long, requires = "enforce")]
     end_plaintext_sessions: bool,
@@ -159,6 +162,7 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
         only_plan: options.dry_run || options.check,
         confirm_within: options.confirm_within.map(seconds).transpose()?,
         end_plaintext: options.end_plaintext_sessions,
+        offline: options.offline,
     };
     let screen = Screen::of_stdout();
     let consent = |facts: &_, plan: &_, locked_out: &[_]| {
@@ -182,7 +186,7 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
     if let Some(path) = &options.out {
         Saved::of(&options.target, words(&options), &done.facts, &done.plan).write(path)?;
     }
-    let ending = if (options.check && to_do(&done, options.fail_on)) || !done.proved {
+    let ending = if (options.check && to_do(&done, options.fail_on)) || !done.well() {
         Ending::NotProved
     } else {
         Ending::Well
@@ -201,6 +205,7 @@ async fn remote(options: &Options, text: &str, wish: &Wish) -> Result<Outcome> {
         ("--auth", wish.scram),
         ("--except", !wish.exceptions.is_empty()),
         ("--confirm-within", options.confirm_within.is_some()),
+        ("--offline", options.offline),
         ("--out, --plan", options.out.is_some() || options.plan.is_some()),
     ];
     if let Some((option, _)) = files.into_iter().find(|(_, asked)| *asked) {
@@ -258,6 +263,7 @@ fn again(saved: &Saved, now: Options) -> Result<Options> {
         confirm_within: now.confirm_within,
         dry_run: now.dry_run,
         check: now.check,
+        offline: now.offline,
         yes: now.yes,
         username: now.username,
         dbname: now.dbname,

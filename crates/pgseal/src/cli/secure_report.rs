@@ -19,12 +19,13 @@ struct Row<'a> {
     schema_version: u32,
     target: &'a str,
     pg_version: &'a str,
-    /// `planned`, `as-wished`, `changed` or `awaiting-confirmation`.
+    /// `planned`, `as-wished`, `changed`, `awaiting-confirmation` or `awaiting-start`.
     state: &'static str,
     /// Seconds since 1970, while a confirmation is awaited.
     confirm_until: Option<i64>,
     change: Option<&'a str>,
     recovered: Option<&'a str>,
+    settled: Option<&'a str>,
     findings: &'a [Finding],
     steps: Vec<StepRow<'a>>,
     locked_out: Vec<LockedOutRow<'a>>,
@@ -74,6 +75,7 @@ pub(super) fn json_text(done: &Done) -> Result<String> {
         confirm_until: if let State::AwaitingConfirmation(until) = done.state { Some(until) } else { None },
         change: done.change.as_deref(),
         recovered: done.recovered.as_deref(),
+        settled: done.settled.as_deref(),
         findings: &done.findings,
         steps: steps(&done.plan),
         locked_out: done.locked_out.iter().map(locked_out_row).collect(),
@@ -91,6 +93,7 @@ const fn state(state: State) -> &'static str {
         State::AsWished => "as-wished",
         State::Changed => "changed",
         State::AwaitingConfirmation(_) => "awaiting-confirmation",
+        State::AwaitingStart => "awaiting-start",
     }
 }
 
@@ -176,17 +179,24 @@ pub(super) fn plan_text(
 }
 
 fn header(word: &str, facts: &Facts, screen: Screen) -> String {
-    let clients = facts.sessions.iter().filter(|seen| !seen.own);
-    let tls = clients.clone().filter(|seen| seen.tls.is_some()).count();
-    let plaintext = clients.clone().filter(|seen| seen.is_plaintext()).count();
     let standby = if facts.in_recovery { ", a standby" } else { "" };
     for_terminal(&format!(
-        "{word}  PostgreSQL {}, {}{standby}{}{} sessions ({tls} TLS, {plaintext} plaintext)",
+        "{word}  PostgreSQL {}, {}{standby}{}{}",
         facts.version_text,
         facts.main.named.display(),
         screen.dot(),
-        clients.count()
+        who_is_there(facts)
     ))
+}
+
+fn who_is_there(facts: &Facts) -> String {
+    if facts.stopped {
+        return "it does not run".to_owned();
+    }
+    let clients = facts.sessions.iter().filter(|seen| !seen.own);
+    let tls = clients.clone().filter(|seen| seen.tls.is_some()).count();
+    let plaintext = clients.clone().filter(|seen| seen.is_plaintext()).count();
+    format!("{} sessions ({tls} TLS, {plaintext} plaintext)", clients.count())
 }
 
 pub(super) fn human(done: &Done, screen: Screen) -> String {
@@ -196,6 +206,13 @@ pub(super) fn human(done: &Done, screen: Screen) -> String {
             Mark::Mind,
             "taken back first",
             &format!("change {id}, which nobody had finished"),
+        ));
+    }
+    if let Some(id) = &done.settled {
+        lines.push(screen.line(
+            Mark::Holds,
+            "proved first",
+            &format!("change {id}, made while the server was down"),
         ));
     }
     if done.state == State::Planned && !done.findings.is_empty() {
@@ -232,6 +249,11 @@ fn closing(done: &Done, screen: Screen) -> String {
             "awaiting confirmation",
             &format!("change {id} undoes itself unless: pgseal confirm {word}"),
         ),
+        (State::AwaitingStart, Some(id)) => screen.line(
+            Mark::Mind,
+            "awaiting the start",
+            &format!("change {id} is proved, or taken back, by the first pgseal verify {word} after it"),
+        ),
         (_, Some(id)) => {
             let next = if done.plan.enforce { "" } else { "; then: pgseal secure … --enforce" };
             screen.line(
@@ -240,6 +262,11 @@ fn closing(done: &Done, screen: Screen) -> String {
                 &screen.spelled(&format!("change {id}, undo: pgseal undo {word}{next}")),
             )
         }
+        _ if done.facts.stopped && done.well() => screen.line(
+            Mark::Mind,
+            "as wished",
+            &format!("in its files; after the start: pgseal verify {word}"),
+        ),
         _ if done.proved => screen.line(Mark::Holds, "done", "everything was as wished, and is proved"),
         _ => screen.line(Mark::HoldsNot, "not proved", "nothing was changed; see the claims above"),
     }

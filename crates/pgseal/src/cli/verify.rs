@@ -20,6 +20,7 @@ use crate::report::proof::{self, ClaimRow, LeftOutRow};
 use crate::report::screen::Screen;
 use crate::report::stderr::say;
 use crate::secure::examine::examine;
+use crate::secure::pending::settle_first;
 use crate::target::{Asked, Target, connection_subject, folder_subject};
 use crate::verify::claim::Proof;
 use crate::verify::prove;
@@ -84,15 +85,23 @@ async fn proved(options: &Options) -> Result<(Subject, Proof)> {
     if options.sslrootcert.is_some() && !matches!(target, Target::Connection(_)) {
         return Err(Failure::usage("--sslrootcert goes with a connection string: a folder has its own CA"));
     }
+    let asked = Asked { username: options.username.clone(), dbname: options.dbname.clone() };
     let subject = match target {
         Target::Connection(text) => {
             warn_about_password(&text);
             connection_subject(&text, options.sslrootcert.as_deref()).await?
         }
-        Target::Folder(path) if !is_data_directory(&path) => running(&state::resolve(&path)?).await?,
+        Target::Folder(path) if !is_data_directory(&path) => {
+            let folder = state::resolve(&path)?;
+            if state::made(&folder).is_ok() {
+                settle_first(&mut Target::place(&options.target).await?, &asked).await?;
+            }
+            running(&folder).await?
+        }
         Target::Folder(_) | Target::Cluster { .. } | Target::Container(_) => {
-            let asked = Asked { username: options.username.clone(), dbname: options.dbname.clone() };
-            return examine(&mut Target::place(&options.target).await?, &asked).await;
+            let mut place = Target::place(&options.target).await?;
+            settle_first(&mut place, &asked).await?;
+            return examine(&mut place, &asked).await;
         }
     };
     let proof = prove(&subject, OffsetDateTime::now_utc()).await?;

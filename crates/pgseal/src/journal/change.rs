@@ -63,8 +63,28 @@ pub(crate) struct Change {
     /// What the person who runs pgseal keeps of it, beside the server's own files.
     #[serde(default)]
     pub(crate) records: Vec<Record>,
-    /// What the wire showed before.
+    /// What the wire showed before; of a server that did not run, what it would have shown.
     pub(crate) view: View,
+    /// What is to be proved of it later, where no server ran.
+    #[serde(default)]
+    pub(crate) promise: Option<Promise>,
+}
+
+/// What a change promised that nobody could prove yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Promise {
+    /// The fingerprint of the certificate that is to be served.
+    pub(crate) certificate: String,
+    /// The names that it is to match.
+    pub(crate) names: Vec<String>,
+    /// Whether its CA is known.
+    pub(crate) authority: bool,
+    /// Settings and what they are to be.
+    pub(crate) settings: Vec<(String, String)>,
+    /// Whether plaintext is to be refused.
+    pub(crate) enforce: bool,
+    /// Whether somebody may go on without TLS for a while.
+    pub(crate) excepted: bool,
 }
 
 impl Change {
@@ -157,6 +177,11 @@ pub(crate) enum Phase {
     AwaitingConfirmation {
         until: i64,
     },
+    /// Everything written while no server ran, by this time (seconds since 1970); proved, or taken back, by the
+    /// first run that finds one.
+    AwaitingStart {
+        by: i64,
+    },
     Committed,
     /// On the way back, on request. A run that finds this goes on with it.
     Undoing,
@@ -168,7 +193,10 @@ pub(crate) enum Phase {
 
 impl Phase {
     pub(crate) const fn is_unfinished(&self) -> bool {
-        matches!(self, Self::Begun | Self::AwaitingConfirmation { .. } | Self::Undoing)
+        matches!(
+            self,
+            Self::Begun | Self::AwaitingConfirmation { .. } | Self::AwaitingStart { .. } | Self::Undoing
+        )
     }
 
     /// What an unfinished change becomes when it is taken back.
@@ -183,6 +211,7 @@ impl Phase {
         match self {
             Self::Begun => "unfinished",
             Self::AwaitingConfirmation { .. } => "awaiting confirmation",
+            Self::AwaitingStart { .. } => "awaiting the server's start",
             Self::Committed => "committed",
             Self::Undoing => "being undone",
             Self::RolledBack => "rolled back",

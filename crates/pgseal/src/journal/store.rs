@@ -191,6 +191,7 @@ mod tests {
             records: Vec::new(),
             founded: None,
             view: super::super::View::default(),
+            promise: None,
         }
     }
 

@@ -64,21 +64,41 @@ impl Place {
     pub(crate) async fn hba_file(&mut self, version: PgVersion) -> Result<PathBuf> {
         let config_file = self.main_file().await?;
         let settings = self.settings(&config_file, version).await?;
-        Ok(settings.effective("hba_file").map_or_else(
-            || self.data.join("pg_hba.conf"),
-            |value| self.data.join(OsStr::from_bytes(value.value().as_bytes())),
-        ))
+        let named = settings.effective("hba_file");
+        Ok(named.map_or_else(|| self.data.join("pg_hba.conf"), |value| self.in_data(value.value())))
     }
 
-    /// None where the server was never started.
+    fn in_data(&self, path: &ByteString) -> PathBuf {
+        self.data.join(OsStr::from_bytes(path.as_bytes()))
+    }
+
+    /// The server program of the last start; `None` where it was never started.
+    pub(crate) async fn program(&mut self) -> Result<Option<PathBuf>> {
+        let arguments = self.last_start().await?;
+        let program = arguments.first().map(|program| PathBuf::from(OsStr::from_bytes(program.as_bytes())));
+        Ok(program.filter(|program| program.is_absolute()))
+    }
+
+    /// What that program was given, as far as it is text.
+    pub(crate) async fn words_of_the_last_start(&mut self) -> Result<Vec<String>> {
+        let arguments = self.last_start().await?;
+        let text = |word: &ByteString| String::from_utf8(word.as_bytes().to_vec()).ok();
+        Ok(arguments.iter().skip(1).filter_map(text).collect())
+    }
+
     async fn command_line(&mut self) -> Result<CommandLine> {
-        let path = self.data.join("postmaster.opts");
-        let arguments = match self.hands.look(&path).await? {
-            Some(_) => postmaster_opts(&self.hands.read(&path, LIMIT).await?),
-            None => Vec::new(),
-        };
+        let arguments = self.last_start().await?;
         let given: Vec<&[u8]> = arguments.iter().skip(1).map(ByteString::as_bytes).collect();
         Ok(CommandLine::parse(&given))
+    }
+
+    /// Program and arguments; none where the server was never started.
+    async fn last_start(&mut self) -> Result<Vec<ByteString>> {
+        let path = self.data.join("postmaster.opts");
+        Ok(match self.hands.look(&path).await? {
+            Some(_) => postmaster_opts(&self.hands.read(&path, LIMIT).await?),
+            None => Vec::new(),
+        })
     }
 }
 

@@ -12,7 +12,7 @@ use super::wire::{Watch, Watched};
 use crate::failure::{Failure, Result};
 use crate::faults;
 use crate::journal::Change;
-use crate::secure::apply::{Work, errors, look_again, nothing_new_is_wrong, put, reload};
+use crate::secure::apply::{Work, errors, look_again, nothing_new_is_wrong, put, reload_and_wait};
 use crate::secure::log::Mark;
 use crate::secure::plan::{StageKind, own_authority};
 use crate::secure::prove::{promised, subject, subject_of};
@@ -21,8 +21,6 @@ use crate::sql::text_of;
 use crate::verify::claim::{Claim, ClaimName, Proof};
 use crate::verify::session::log_in_at;
 
-/// The postmaster says what it makes of a reload before anything else happens.
-const LOG_LINES: usize = 8;
 /// For one handshake.
 const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -40,7 +38,7 @@ pub(crate) async fn apply(work: &mut Work<'_>, change: &Change) -> Result<Seen> 
     }
     let log = Mark::here(work.place, work.held).await;
     for write in work.plan.writes() {
-        put(work, write).await?;
+        put(work.place, work.reached, &work.plan.id, write).await?;
     }
     let watched = exchanged(work, &broken).await;
     let watched = match watched {
@@ -62,7 +60,7 @@ async fn exchanged(work: &mut Work<'_>, broken: &[String]) -> Result<Watched> {
     faults::step("the new certificate is written");
     let loading = async {
         let outcome = match nothing_new_is_wrong(work.held, broken).await {
-            Ok(()) => reload(work).await,
+            Ok(()) => reload_and_wait(work.place, work.held).await,
             Err(failure) => Err(failure),
         };
         over.set(true);
@@ -104,9 +102,7 @@ fn kept_the_old_one(watched: &Watched) -> Failure {
 
 /// With what the server's log says since.
 async fn told(failure: Failure, log: &Mark, work: &mut Work<'_>) -> Failure {
-    let mut said = log.since(work.place).await;
-    said.truncate(LOG_LINES);
-    failure.because_all(said.into_iter().map(|line| format!("server log: {line}")))
+    failure.because_all(log.reasons(work.place).await)
 }
 
 /// A session over TLS with the present certificate, held across the exchange; none where nothing can be verified or
@@ -133,10 +129,7 @@ async fn proved(work: &mut Work<'_>, resident: Option<Session>) -> Result<Proof>
         .claims
         .iter()
         .filter(|claim| claim.holds != Some(true) && counts(claim))
-        .map(|claim| {
-            let reason = claim.reason.clone().unwrap_or_default();
-            format!("{}: {} {reason}", claim.name.title(), claim.evidence)
-        })
+        .map(Claim::line)
         .collect();
     if failed.is_empty() {
         return Ok(proof);

@@ -239,7 +239,7 @@ async fn change(
     begun: &RefCell<Option<(Journal, Change)>>,
 ) -> Result<(Seen, String)> {
     let journal = Journal::open(work.facts.identifier, &work.place.key())?;
-    let change = write_down(&journal, work.facts, work.plan, None, &work.place.data, now)?;
+    let change = write_down(&journal, work.facts, work.plan, None, None, &work.place.data, now)?;
     *begun.borrow_mut() = Some((journal.clone(), change.clone()));
     let seen = apply(work, &change).await?;
     records::write(&change)?;

@@ -18,15 +18,13 @@ use super::prove::{promised, prove};
 use super::restart;
 use crate::failure::{Failure, Result};
 use crate::faults;
-use crate::journal::{Before, Change, FileChange, Founded, Image, Journal, digest, moment};
+use crate::journal::{Before, Change, FileChange, Founded, Image, Journal, Promise, digest, moment};
 use crate::place::{Login, Place};
 use crate::server::process::RunningServer;
 use crate::sql::{rows_of, text_of};
 use crate::verify::claim::{Claim, ClaimName, Proof};
 
 const LOADED_WITHIN: Duration = Duration::from_secs(20);
-/// The postmaster says what it makes of a reload before anything else happens.
-const LOG_LINES: usize = 8;
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(5);
 
 /// A server about to be changed, and what is held of it.
@@ -49,6 +47,7 @@ pub(crate) fn write_down(
     facts: &Facts,
     plan: &Plan,
     founded: Option<Founded>,
+    promise: Option<Promise>,
     data: &Path,
     now: OffsetDateTime,
 ) -> Result<Change> {
@@ -92,6 +91,7 @@ pub(crate) fn write_down(
         origin: plan.origin.clone(),
         records: plan.records.clone(),
         view: facts.view.clone(),
+        promise,
     };
     journal.begin(&change, &images)?;
     Ok(change)
@@ -112,12 +112,12 @@ pub(crate) async fn apply(work: &mut Work<'_>, change: &Change) -> Result<Proof>
     for stage in work.plan.stages.iter().filter(|stage| !stage.steps.is_empty()) {
         let broken = errors(work.held).await?;
         for write in stage.steps.iter().flat_map(|step| &step.writes) {
-            put(work, write).await?;
+            put(work.place, work.reached, &work.plan.id, write).await?;
         }
         faults::step("a stage is written");
         nothing_new_is_wrong(work.held, &broken).await?;
         let log = Mark::here(work.place, work.held).await;
-        reload(work).await?;
+        reload_and_wait(work.place, work.held).await?;
         proof = Some(proved(work, stage, &log).await?);
         faults::step("a stage is proved");
     }
@@ -138,9 +138,10 @@ pub(crate) async fn look_again(work: &mut Work<'_>) -> Result<Proof> {
     Ok(proof)
 }
 
-pub(crate) async fn put(work: &mut Work<'_>, write: &Write) -> Result<()> {
+/// Writes one file of the plan of that id, and counts it.
+pub(crate) async fn put(place: &mut Place, reached: &Cell<usize>, id: &str, write: &Write) -> Result<()> {
     // Somebody may have been faster since the plan was made.
-    let now = work.place.digest_of(&write.path).await?;
+    let now = place.digest_of(&write.path).await?;
     let planned = write.before.as_ref().map(|was| was.digest.clone());
     if now != planned {
         return Err(Failure::new(format!(
@@ -148,12 +149,12 @@ pub(crate) async fn put(work: &mut Work<'_>, write: &Write) -> Result<()> {
             write.path.display()
         )));
     }
-    work.reached.set(work.reached.get() + 1);
+    reached.set(reached.get() + 1);
     if write.secret && planned.is_some() {
-        let old = work.place.hands.read(&write.path, 1 << 20).await?;
-        work.place.put(&previous(&write.path, &work.plan.id), 0o600, &old).await?;
+        let old = place.hands.read(&write.path, 1 << 20).await?;
+        place.put(&previous(&write.path, id), 0o600, &old).await?;
     }
-    work.place.put(&write.path, write.mode, &write.bytes).await
+    place.put(&write.path, write.mode, &write.bytes).await
 }
 
 /// Rows of pg_file_settings and pg_hba_file_rules that complain. Both read the files as they are now.
@@ -177,13 +178,13 @@ pub(crate) async fn nothing_new_is_wrong(session: &Session, before: &[String]) -
 
 /// SIGHUP, and a wait until the server has read its files: the postmaster reloads all of them before it
 /// takes another connection, and its children are told first (postmaster.c, process_pm_reload_request).
-pub(crate) async fn reload(work: &mut Work<'_>) -> Result<()> {
+pub(crate) async fn reload_and_wait(place: &mut Place, held: &Session) -> Result<()> {
     const LOADED: &str = "SELECT pg_conf_load_time()::text";
     let ask = |session| text_of(session, LOADED, &[]);
-    let before = ask(work.held).await.map_err(|why| lost(&why))?;
-    work.place.reload().await?;
+    let before = ask(held).await.map_err(|why| lost(&why))?;
+    place.reload().await?;
     let deadline = Instant::now() + LOADED_WITHIN;
-    while ask(work.held).await.map_err(|why| lost(&why))? == before {
+    while ask(held).await.map_err(|why| lost(&why))? == before {
         if Instant::now() >= deadline {
             return Err(Failure::new(format!(
                 "the server did not read its configuration again within {} s of SIGHUP",
@@ -218,20 +219,14 @@ async fn proved(work: &mut Work<'_>, stage: &Stage, log: &Mark) -> Result<Proof>
         .claims
         .iter()
         .filter(|claim| claim.holds != Some(true) && counts(claim))
-        .map(|claim| {
-            let seen = [claim.evidence.as_str(), claim.reason.as_deref().unwrap_or_default()];
-            let seen: Vec<&str> = seen.into_iter().filter(|part| !part.is_empty()).collect();
-            format!("{}: {}", claim.name.title(), seen.join("; "))
-        })
+        .map(Claim::line)
         .collect();
     if failed.is_empty() {
         return Ok(proof);
     }
-    let mut said = log.since(work.place).await;
-    said.truncate(LOG_LINES);
     Err(Failure::new("the wire does not show what was promised")
         .because_all(failed)
-        .because_all(said.into_iter().map(|line| format!("server log: {line}"))))
+        .because_all(log.reasons(work.place).await))
 }
 
 /// Then nothing on the wire tells whether the server followed its settings: one that could not goes on as it

@@ -16,11 +16,13 @@ use crate::sessions::Seen;
 
 pub(crate) struct Facts {
     pub(crate) version: PgVersion,
-    /// As the server prints it.
+    /// As the server prints it; of a stopped one the major version.
     pub(crate) version_text: String,
     /// `pg_control`'s, the same in the file and over SQL.
     pub(crate) identifier: u64,
-    /// `pg_postmaster_start_time()`.
+    /// Whether no server runs, and the files alone were looked at.
+    pub(crate) stopped: bool,
+    /// `pg_postmaster_start_time()`; empty of a stopped server.
     pub(crate) started: String,
     pub(crate) in_recovery: bool,
     /// `pg_settings`, as far as TLS and logins go.

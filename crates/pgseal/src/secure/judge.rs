@@ -20,7 +20,12 @@ pub(crate) fn judge(facts: &Facts, wish: &Wish, word: &str, now: OffsetDateTime)
     let mut all = Vec::new();
     let mut find = |name: &'static str, evidence: String| all.push(Finding::new(name, evidence, word));
     if !facts.offers_tls() {
-        find("tls-off", "no TLS connection could be made".to_owned());
+        let seen = if facts.stopped {
+            "as its files stand it would offer none"
+        } else {
+            "no TLS connection could be made"
+        };
+        find("tls-off", seen.to_owned());
     }
     if let Some(evidence) = plaintext(facts) {
         find("plaintext-accepted", evidence);

@@ -17,6 +17,8 @@ const LIMIT: u64 = 256 << 10;
 const NOT_RELOADED: &str = include_str!("not-reloaded.txt");
 /// The signal has no other name in any of them.
 const RELOADED: &str = "SIGHUP";
+/// The postmaster says what it makes of a reload before anything else happens.
+const LOG_LINES: usize = 8;
 /// Where the place is lost, as few as show something.
 const LAST_LINES: usize = 6;
 
@@ -47,6 +49,13 @@ impl Mark {
             None => lines.drain(..lines.len().saturating_sub(LAST_LINES)),
         };
         lines
+    }
+
+    /// The same for people, as reasons why something was taken back.
+    pub(crate) async fn reasons(&self, place: &mut Place) -> Vec<String> {
+        let mut said = self.since(place).await;
+        said.truncate(LOG_LINES);
+        said.into_iter().map(|line| format!("server log: {line}")).collect()
     }
 
     /// Whether the server took up the TLS settings of the reload since, with the line that says no; `None`:

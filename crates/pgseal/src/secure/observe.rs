@@ -66,6 +66,7 @@ pub(crate) async fn observe(
         version,
         version_text: ask(session, "SELECT current_setting('server_version')").await?,
         identifier,
+        stopped: false,
         started: ask(session, "SELECT pg_postmaster_start_time()::text").await?,
         in_recovery: ask(session, "SELECT pg_is_in_recovery()::text").await? == "true",
         certificate: present::look(place, &settings).await,
@@ -145,7 +146,7 @@ async fn without_scram(session: &Session, with_password: bool) -> Result<Vec<Str
 }
 
 /// Who manages the server's files would write over ours.
-async fn not_managed_by_others(place: &mut Place) -> Result<()> {
+pub(super) async fn not_managed_by_others(place: &mut Place) -> Result<()> {
     for (file, who, way) in [
         (
             "patroni.dynamic.json",
@@ -220,7 +221,7 @@ pub(crate) async fn own_files(place: &mut Place, folder: &Path) -> Result<OwnFil
 }
 
 /// The addresses behind `listen_addresses`; an unspecified one stands for all of its family.
-async fn listened(setting: &str) -> Vec<IpAddr> {
+pub(super) async fn listened(setting: &str) -> Vec<IpAddr> {
     let mut all = Vec::new();
     for word in setting.split(',').map(|word| word.trim().trim_matches('"')).filter(|word| !word.is_empty()) {
         let found: Vec<IpAddr> = match word {
@@ -243,7 +244,7 @@ async fn listened(setting: &str) -> Vec<IpAddr> {
 }
 
 /// Where that can be reached from this machine: its own loopback for "every address".
-fn reached(listened: &[IpAddr]) -> Vec<IpAddr> {
+pub(super) fn reached(listened: &[IpAddr]) -> Vec<IpAddr> {
     let has_ipv6 = std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
     let mut all = Vec::new();
     for ip in listened {
@@ -259,11 +260,11 @@ fn reached(listened: &[IpAddr]) -> Vec<IpAddr> {
     all
 }
 
-fn specific(listened: &[IpAddr]) -> Vec<IpAddr> {
+pub(super) fn specific(listened: &[IpAddr]) -> Vec<IpAddr> {
     listened.iter().copied().filter(|ip| !ip.is_unspecified()).collect()
 }
 
-fn bytes_of_path(path: &Path) -> ByteString {
+pub(super) fn bytes_of_path(path: &Path) -> ByteString {
     path.as_os_str().as_bytes().into()
 }
 

@@ -116,7 +116,12 @@ pub(crate) fn plan(facts: &Facts, wish: &Wish, chosen: &Chosen, word: &str, id: 
         tls.push(certificate_step(facts, new, &pem));
     }
     tls.extend(settings_step(facts, &wished, &id, word)?);
-    let rules = rules_step(facts, wish)?;
+    let mut rules = rules_step(facts, wish)?;
+    if facts.stopped {
+        for step in tls.iter_mut().chain(&mut rules) {
+            step.effect = "nobody is connected; it holds from the next start on";
+        }
+    }
     let (names, authority) = match chosen {
         Chosen::New(new) => (new.names.clone(), new.authority.clone()),
         Chosen::Kept { names, leaf } => (names.clone(), own_authority(facts, leaf)),
@@ -319,7 +324,7 @@ fn enforced(facts: &Facts, wish: &Wish, text: &[u8]) -> Result<Option<Vec<u8>>> 
     Ok(Some(new))
 }
 
-fn closes_every_path(facts: &Facts, ruleset: &Ruleset) -> bool {
+pub(super) fn closes_every_path(facts: &Facts, ruleset: &Ruleset) -> bool {
     let world = World { roles: facts.roles.clone(), interfaces: None };
     matches!(plaintext_path(&ruleset.rules, &world), Verdict::NoPath(_))
 }

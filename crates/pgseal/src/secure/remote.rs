@@ -193,6 +193,7 @@ impl Remote {
             origin: None,
             records: Vec::new(),
             view: self.view.clone(),
+            promise: None,
         };
         journal.begin(&change, &[])?;
         match self.set_and_look(&change).await {

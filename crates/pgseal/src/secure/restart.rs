@@ -17,13 +17,21 @@ use crate::verify::claim::{Claim, ClaimName};
 
 /// The files that the settings name now, checked as PostgreSQL checks them at start.
 pub(crate) async fn claim(place: &mut Place, inside: &Session, leaf: &Certificate) -> Claim {
+    match settings(inside).await {
+        Ok(settings) => claim_of(place, &settings, leaf).await,
+        Err(failure) => Claim::cannot_tell(ClaimName::RestartWouldWork, failure.sentence().to_owned()),
+    }
+}
+
+/// The same of settings that are known already.
+pub(super) async fn claim_of(
+    place: &mut Place,
+    settings: &BTreeMap<String, Setting>,
+    leaf: &Certificate,
+) -> Claim {
     let name = ClaimName::RestartWouldWork;
-    let settings = match settings(inside).await {
-        Ok(settings) => settings,
-        Err(failure) => return Claim::cannot_tell(name, failure.sentence().to_owned()),
-    };
     let named = |name: &str| settings.get(name).map_or("", |setting| setting.value.as_str());
-    let present = match present::look(place, &settings).await {
+    let present = match present::look(place, settings).await {
         Ok(present) => present,
         Err(why) => return Claim::fails(name, named("ssl_cert_file"), why),
     };

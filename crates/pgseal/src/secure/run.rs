@@ -15,12 +15,13 @@ use super::facts::Facts;
 use super::judge::judge;
 use super::lockout::{LockedOut, locked_out};
 use super::observe::observe;
+use super::offline::{self, Errand};
 use super::plan::{Plan, StageKind, plan};
 use super::prove::promised;
-use super::restore::restore;
+use super::restore::{Seen, restore};
 use super::saved::Saved;
 use super::wish::{Source, Wish};
-use super::{recover, sessions_end};
+use super::{pending, recover, sessions_end};
 use crate::failure::{Ending, Failure, Result};
 use crate::faults;
 use crate::findings::Finding;
@@ -40,6 +41,8 @@ pub(crate) struct How {
     /// Seconds until the change undoes itself unless it is confirmed.
     pub(crate) confirm_within: Option<u32>,
     pub(crate) end_plaintext: bool,
+    /// The server is down, and its files are to be changed all the same.
+    pub(crate) offline: bool,
     /// A plan made earlier, which is to be carried out as it is.
     pub(crate) saved: Option<Saved>,
 }
@@ -55,6 +58,8 @@ pub(crate) struct Done {
     pub(crate) change: Option<String>,
     /// An earlier change that nobody had finished, and that was taken back first.
     pub(crate) recovered: Option<String>,
+    /// A change made while the server was down, and proved now.
+    pub(crate) settled: Option<String>,
     pub(crate) proof: Option<Proof>,
     /// Plaintext sessions that stand after the change, and those of them that were ended.
     pub(crate) surviving: usize,
@@ -63,6 +68,41 @@ pub(crate) struct Done {
     pub(crate) asked_for: Vec<ClaimName>,
     /// Whether every claim that was asked for holds.
     pub(crate) proved: bool,
+}
+
+impl Done {
+    /// Known and planned, and nothing done yet.
+    pub(super) fn planned(
+        word: &str,
+        facts: Facts,
+        plan: Plan,
+        findings: Vec<Finding>,
+        locked_out: Vec<LockedOut>,
+        recovered: Option<String>,
+    ) -> Self {
+        Self {
+            word: word.to_owned(),
+            facts,
+            plan,
+            findings,
+            locked_out,
+            state: State::Planned,
+            change: None,
+            recovered,
+            settled: None,
+            proof: None,
+            surviving: 0,
+            ended: 0,
+            asked_for: Vec::new(),
+            proved: true,
+        }
+    }
+
+    /// Whether it came out as asked: proved, or of a stopped server as far as files can tell.
+    pub(crate) fn well(&self) -> bool {
+        let refuted = |proof: &Proof| proof.claims.iter().any(|claim| claim.holds == Some(false));
+        self.proved || (self.facts.stopped && !self.proof.as_ref().is_some_and(refuted))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +114,8 @@ pub(crate) enum State {
     Changed,
     /// Undone at this time (seconds since 1970) unless confirmed.
     AwaitingConfirmation(i64),
+    /// Changed in the files of a server that is down; proved by the first run that finds it started.
+    AwaitingStart,
 }
 
 /// Shows the person everything that is known; whether they are to be asked. `Err` ends it.
@@ -129,18 +171,25 @@ pub(crate) async fn take_back(
         restore(&mut place, journal, change, reached, &Phase::RolledBack).await
     };
     match restored.await {
-        Ok(_) if matches!(failure.ending(), Ending::Interrupted(_)) => {
-            failure.because("everything is as it was before (checked on the wire)")
+        Ok(seen) if matches!(failure.ending(), Ending::Interrupted(_)) => {
+            failure.because(format!("everything is as it was before: {}", looked_at(seen)))
         }
-        Ok(_) => Failure::rolled_back(format!("rolled back: {}", failure.sentence()))
+        Ok(seen) => Failure::rolled_back(format!("rolled back: {}", failure.sentence()))
             .because_all(failure.reasons())
-            .because("nothing is changed: the wire shows what it showed before (checked)"),
+            .because(format!("nothing is changed: {}", looked_at(seen))),
         Err(worse) => Failure::new(format!("{}, and it could not be taken back", failure.sentence()))
             .because_all(failure.reasons())
             .because(worse.sentence().to_owned())
             .because_all(worse.reasons())
             .because(format!("the files as they were: {}", journal.folder_of(change).display()))
             .hint(format!("pgseal undo {word}")),
+    }
+}
+
+const fn looked_at(seen: Seen) -> &'static str {
+    match seen {
+        Seen::OnTheWire => "the wire shows what it showed before (checked)",
+        Seen::NoServer => "no server runs to look at, and the files are what they were",
     }
 }
 
@@ -155,10 +204,23 @@ async fn carry_out(
 ) -> Result<Done> {
     let mut place = Target::place(word).await?;
     *under_way.lock.borrow_mut() = Some(place.lock().await?);
-    let recovered = recover::unfinished(&mut place).await?;
+    let recovered = recover::cut_off(&mut place).await?;
+    let Some(_) = place.server().await? else {
+        if how.offline {
+            let errand = Errand { word, wish, asked, how, consent, under_way, shield };
+            return offline::carry_out(&errand, place, recovered).await;
+        }
+        return Err(down(&mut place).await?);
+    };
     let server = place.running().await?;
+    if how.offline {
+        return Err(Failure::stopped(format!("the server of {word} runs (process {})", server.pid))
+            .because("--offline is for one that does not; nothing was changed")
+            .hint("without --offline: by reloads, and proved at once"));
+    }
     let who = &login(&place, &server, asked)?;
     let held = place.session(&server, who).await?;
+    let settled = pending::settle(&mut place, &server, &held, who, shield).await?;
     let mut facts = observe(&mut place, &server, &held, who).await?;
     facts.newer_source = newer_source(&place, &facts)?;
     fit_to_be_changed(&facts, word)?;
@@ -171,21 +233,8 @@ async fn carry_out(
     }
     let findings = judge(&facts, wish, word, now)?;
     let locked_out = locked_out(&facts, &plan, &wish.policy);
-    let mut done = Done {
-        word: word.to_owned(),
-        findings,
-        locked_out,
-        state: State::Planned,
-        change: None,
-        recovered,
-        proof: None,
-        surviving: 0,
-        ended: 0,
-        asked_for: Vec::new(),
-        proved: true,
-        facts,
-        plan,
-    };
+    let mut done = Done::planned(word, facts, plan, findings, locked_out, recovered);
+    done.settled = settled;
     if how.only_plan {
         return Ok(done);
     }
@@ -233,7 +282,7 @@ async fn carry_out(
 }
 
 /// The file that the present certificate came from, where an outside renewal has not reached the server.
-fn newer_source(place: &Place, facts: &Facts) -> Result<Option<PathBuf>> {
+pub(super) fn newer_source(place: &Place, facts: &Facts) -> Result<Option<PathBuf>> {
     let journal = Journal::find(facts.identifier, &place.key())?;
     let origin = journal.map(|journal| journal.origin()).transpose()?.flatten();
     match (origin, &facts.certificate) {
@@ -255,7 +304,7 @@ async fn change(
     let journal = Journal::open(work.facts.identifier, &work.place.key())?;
     let founded =
         authority.map(|(folder, authority)| certificate::to_be_founded(folder, authority)).transpose()?;
-    let change = write_down(&journal, work.facts, work.plan, founded, &work.place.data, now)?;
+    let change = write_down(&journal, work.facts, work.plan, founded, None, &work.place.data, now)?;
     *begun.borrow_mut() = Some((journal.clone(), change.clone()));
     if let (Some(founded), Some((_, authority))) = (&change.founded, authority) {
         certificate::found(founded, authority)?;
@@ -313,7 +362,7 @@ pub(crate) fn fit_to_be_changed(facts: &Facts, word: &str) -> Result<()> {
         .hint("mend that line, then again"));
     }
     // Shown since 12, empty where there is none (guc_tables.c).
-    if facts.setting("ssl_library").is_empty() {
+    if !facts.stopped && facts.setting("ssl_library").is_empty() {
         return Err(Failure::new(format!(
             "the PostgreSQL {} of {word} was built without SSL",
             facts.version_text
@@ -342,14 +391,7 @@ fn safe(done: &Done, wish: &Wish, who: &Login) -> Result<()> {
             .because("nothing was changed")
             .hint("PGUSER with PGPASSWORD or a password file; all the same: --even-if-locked-out"));
     }
-    if done.plan.new_issuer && !wish.allow_unseen {
-        return Err(Failure::stopped(
-            "clients that verify the present certificate's issuer cannot be seen from here, and it changes",
-        )
-        .because(format!("the new issuer is {}", done.plan.leaf.issuer()))
-        .because("nothing was changed")
-        .hint("give them the new CA first (both may stand in one file); then --allow-unseen"));
-    }
+    issuer_is_known(done, wish)?;
     if !done.locked_out.is_empty() && !wish.even_if_locked_out {
         let clients = done.locked_out.len();
         let rows = done.locked_out.iter().map(LockedOut::line);
@@ -368,8 +410,39 @@ fn safe(done: &Done, wish: &Wish, who: &Login) -> Result<()> {
     Ok(())
 }
 
+/// Stops before an issuer changes under clients that nobody can see.
+pub(super) fn issuer_is_known(done: &Done, wish: &Wish) -> Result<()> {
+    if done.plan.new_issuer && !wish.allow_unseen {
+        return Err(Failure::stopped(
+            "clients that verify the present certificate's issuer cannot be seen from here, and it changes",
+        )
+        .because(format!("the new issuer is {}", done.plan.leaf.issuer()))
+        .because("nothing was changed")
+        .hint("give them the new CA first (both may stand in one file); then --allow-unseen"));
+    }
+    Ok(())
+}
+
+/// No server runs, and nobody asked for its files to be changed all the same.
+async fn down(place: &mut Place) -> Result<Failure> {
+    let Err(failure) = place.running().await else {
+        return Ok(Failure::new("the server was started just now; nothing was changed").hint("again"));
+    };
+    let failure = failure
+        .because("nothing was changed; --offline changes its files, to be proved after the next start");
+    Ok(match pending::waiting(place).await? {
+        Some((_, change)) => {
+            failure.because(format!("change {} awaits that start, to be proved then", change.id))
+        }
+        None => failure,
+    })
+}
+
 /// The CA that has to be on disk before anything that it signed, and where.
-fn to_found<'c>(wish: &'c Wish, chosen: &'c Chosen) -> Option<(&'c Path, &'c CertificateAuthority)> {
+pub(super) fn to_found<'c>(
+    wish: &'c Wish,
+    chosen: &'c Chosen,
+) -> Option<(&'c Path, &'c CertificateAuthority)> {
     match (&wish.source, chosen) {
         (Source::NewAuthority(folder), Chosen::New(new)) => {
             new.to_found.as_ref().map(|authority| (Path::new(folder), authority))

@@ -20,6 +20,26 @@ pub(crate) struct Wished {
     pub(crate) value: String,
 }
 
+/// Every setting that may be wished.
+const NAMES: [&str; 11] = [
+    "ssl",
+    "ssl_cert_file",
+    "ssl_key_file",
+    "ssl_min_protocol_version",
+    "ssl_max_protocol_version",
+    "ssl_ciphers",
+    "ssl_prefer_server_ciphers",
+    "ssl_tls13_ciphers",
+    "ssl_groups",
+    "ssl_ecdh_curve",
+    "password_encryption",
+];
+
+/// A name that was written down earlier, if it is one of them.
+pub(crate) fn known(name: &str) -> Option<&'static str> {
+    NAMES.into_iter().find(|known| *known == name)
+}
+
 /// Everything that is to hold; `pem` where key and certificate are ours.
 pub(crate) fn wished(facts: &Facts, policy: &Policy, pem: Option<&Path>) -> Result<Vec<Wished>> {
     let of = |name, value: &str| Wished { name, value: value.to_owned() };

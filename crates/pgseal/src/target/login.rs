@@ -33,17 +33,23 @@ pub(crate) fn login(place: &Place, server: &RunningServer, asked: &Asked) -> Res
     if let Some(login) = of_folder(place, asked)? {
         return Ok(login);
     }
+    let Login { username, dbname, .. } = nobody_yet(place, asked);
+    let password = match variable("PGPASSWORD").filter(|password| !password.is_empty()) {
+        Some(password) => Some(Secret::new(password)),
+        None => from_passfile(server, &dbname, &username)?,
+    };
+    Ok(Login { username, dbname, password })
+}
+
+/// Who would log in, without what it takes to.
+pub(crate) fn nobody_yet(place: &Place, asked: &Asked) -> Login {
     let username = asked
         .username
         .clone()
         .or_else(|| variable("PGUSER").filter(|user| !user.is_empty()))
         .unwrap_or_else(|| place.hands.user().name.clone());
     let dbname = asked.dbname.clone().unwrap_or_else(|| DATABASE.to_owned());
-    let password = match variable("PGPASSWORD").filter(|password| !password.is_empty()) {
-        Some(password) => Some(Secret::new(password)),
-        None => from_passfile(server, &dbname, &username)?,
-    };
-    Ok(Login { username, dbname, password })
+    Login { username, dbname, password: None }
 }
 
 /// A line for `localhost`, or for the socket's folder, as libpq would take either.

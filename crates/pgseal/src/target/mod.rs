@@ -11,5 +11,5 @@ mod word;
 
 pub(crate) use connection::connection_subject;
 pub(crate) use folder::folder_subject;
-pub(crate) use login::{Asked, login};
+pub(crate) use login::{Asked, login, nobody_yet};
 pub(crate) use word::Target;

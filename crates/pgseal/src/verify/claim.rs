@@ -98,6 +98,13 @@ impl Claim {
     pub(crate) fn cannot_tell(name: ClaimName, reason: impl Into<String>) -> Self {
         Self { name, holds: None, evidence: String::new(), reason: Some(reason.into()) }
     }
+
+    /// One line for people, as a reason why something was taken back.
+    pub(crate) fn line(&self) -> String {
+        let said = [Some(self.evidence.as_str()), self.reason.as_deref()];
+        let said: Vec<&str> = said.into_iter().flatten().filter(|said| !said.is_empty()).collect();
+        format!("{}: {}", self.name.title(), said.join(": "))
+    }
 }
 
 /// All claims, and those about things that do not exist here.
