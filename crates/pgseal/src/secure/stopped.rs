@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use pgseal_conf::PgVersion;
 use pgseal_conf::hba::{Channel, ClientName, Connection, Purpose, Ruleset, World, decide};
 use pgseal_conf::settings::{Effective, Settings, parse_bool};
+use pgseal_pki::Certificate;
 
-use super::facts::{Facts, Present, Setting};
+use super::facts::{Facts, Setting};
 use super::observe::{
     bytes_of_path, listened, not_managed_by_others, own_files, reached, server_file, server_file_if_any,
     specific,
@@ -63,7 +64,13 @@ pub(super) async fn observe(place: &mut Place, who: &Login) -> Result<Facts> {
     let addresses = reached(&listens_on);
     let certificate = present::look(place, &settings).await;
     let on = parse_bool(value("ssl").as_bytes()) == Some(true);
-    let view = expected(on, &certificate, &rules.ruleset(version), &addresses, port, who);
+    let served: Vec<Certificate> = match &certificate {
+        Ok(present) if on && present.key.is_ok() => {
+            [&present.leaf].into_iter().chain(&present.others).cloned().collect()
+        }
+        _ => Vec::new(),
+    };
+    let view = expected(served.first(), &rules.ruleset(version), &addresses, port, who);
     let standby = place.hands.look(&place.data.join("standby.signal")).await?.is_some();
     Ok(Facts {
         version,
@@ -93,6 +100,7 @@ pub(super) async fn observe(place: &mut Place, who: &Login) -> Result<Facts> {
         md5_roles: Vec::new(),
         newer_source: None,
         view,
+        served,
     })
 }
 
@@ -139,14 +147,12 @@ fn setting(files: &Settings, name: &str, boot: &str) -> Setting {
 
 /// What the wire would show if the server were started as its files stand.
 fn expected(
-    on: bool,
-    certificate: &Result<Present, String>,
+    leaf: Option<&Certificate>,
     rules: &Ruleset,
     addresses: &[IpAddr],
     port: u16,
     who: &Login,
 ) -> View {
-    let served = certificate.as_ref().ok().filter(|present| on && present.key.is_ok());
     let plaintext = addresses.first().map(|address| Connection {
         channel: Channel::Plain,
         address: Some(*address),
@@ -159,7 +165,7 @@ fn expected(
         at: addresses.first().map(|address| (*address, port).into()),
         user: who.username.clone(),
         dbname: who.dbname.clone(),
-        certificate: served.map(|present| present.leaf.fingerprint().to_string()),
+        certificate: leaf.map(|leaf| leaf.fingerprint().to_string()),
         plaintext: plaintext.and_then(|who| decide(&rules.rules, &who, &world).admits(&rules.rules)),
     }
 }
