@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Account, Forge, Pgseal, Ran, Sandbox, Schema, Sealed, record};
+use crate::harness::{Account, Composed, Forge, Install, Pgseal, Ran, Sandbox, Schema, Sealed, record};
 
 #[track_caller]
 fn admitted(verb: &str, ran: &Ran) -> Value {
@@ -47,6 +47,30 @@ fn every_verb_prints_what_its_schema_says_in_every_state() {
     let removed = admitted("down", &run(&["down", "sealed", "--remove", "--yes"]));
     assert_eq!(removed["removed"], true);
     assert!(!server.dir().exists());
+}
+
+#[test]
+fn what_is_said_of_a_container_is_what_the_schemas_say() {
+    let composed = Composed::new(2, &Account::current());
+    let run = |verb: &str, words: &[&str]| composed.verb(verb, words).args(["--format", "json"]).run();
+    let planned = admitted("up-plan", &composed.up(&["--dry-run", "--format", "json"]).run());
+    assert_eq!(planned["engine"], "compose");
+    assert!(!composed.dir().exists());
+    let made = admitted("up", &composed.up(&["--format", "json"]).run());
+    assert_eq!(
+        (&made["engine"], &made["pid"], &made["log_file"]),
+        (&json!("compose"), &Value::Null, &Value::Null)
+    );
+    let seen = admitted("status", &run("status", &[]));
+    assert_eq!(seen["container"], made["container"]);
+    assert_eq!(admitted("down", &run("down", &[]))["stopped_container"], made["container"]);
+    assert_eq!(admitted("status", &run("status", &[]))["state"], "stopped");
+    assert_eq!(admitted("up-plan", &run("up", &["--dry-run"]))["files"], json!([]));
+    assert_eq!(admitted("down", &run("down", &["--remove", "--yes"]))["removed"], true);
+    let native = composed.pgseal().args(["up", composed.name(), "-p", "0", "--dry-run", "--format", "json"]);
+    let planned = admitted("up-plan", &native.bindir(&Install::of(15)).run());
+    assert_eq!(planned["engine"], "native");
+    assert!(!composed.dir().exists());
 }
 
 #[test]

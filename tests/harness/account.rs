@@ -68,6 +68,12 @@ impl Account {
         Self { uid, gid: uid }
     }
 
+    /// Who is no root and may use a file of that group: an ordinary user in it, or ourselves where we are no root.
+    pub(crate) fn in_group_of(path: &Path) -> Self {
+        let we = Self::current();
+        if we.is_root() { Self { gid: Self::owner_of(path).gid, ..Self::ordinary() } } else { we }
+    }
+
     /// The owner of a file or directory.
     pub(crate) fn owner_of(path: &Path) -> Self {
         let meta = fs::symlink_metadata(path)

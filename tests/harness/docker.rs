@@ -41,6 +41,13 @@ pub(crate) fn docker_env() -> [(&'static str, OsString); 2] {
     [("DOCKER_HOST", host), ("DOCKER_CONFIG", place.join("config").into())]
 }
 
+/// Who may use the tests' docker: ourselves, and an ordinary user in the group of its socket.
+pub(crate) fn docker_users() -> Vec<Account> {
+    let mut users = vec![Account::current(), Account::in_group_of(&place().join("docker.sock"))];
+    users.dedup();
+    users
+}
+
 /// Runs docker's client.
 #[track_caller]
 pub(crate) fn docker(args: &[&str]) -> Ran {
@@ -317,7 +324,7 @@ impl Drop for Compose {
 }
 
 /// A name in docker that is ours while we live: a lock says so, also to the run after one that was killed.
-struct Claim {
+pub(super) struct Claim {
     name: String,
     lock: PathBuf,
     _held: File,
@@ -325,7 +332,7 @@ struct Claim {
 
 impl Claim {
     #[track_caller]
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         here();
         let name = format!("pgseal-{}-{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
@@ -334,6 +341,10 @@ impl Claim {
             .and_then(|file| file.try_lock().map(|()| file).map_err(Into::into))
             .unwrap_or_else(|e| panic!("could not lock {}: {e}", lock.display()));
         Self { name, lock, _held: held }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 }
 
@@ -353,7 +364,7 @@ impl Drop for Held {
 }
 
 /// Where provisioning keeps the tests' docker.
-fn place() -> PathBuf {
+pub(super) fn place() -> PathBuf {
     cache().join("docker")
 }
 
@@ -388,29 +399,52 @@ fn here() {
     SWEPT.get_or_init(sweep);
 }
 
-/// Removes what bears the name of a claim that nobody holds any more: containers first, they use the others.
+/// Removes what bears the name of a claim that nobody holds any more.
 fn sweep() {
+    let forsaken = |claim: &str| {
+        // A project of pgseal's is named after its folder, with a number behind it.
+        let folder = claim.rsplit_once('-').map_or(claim, |(folder, _)| folder);
+        let held = [claim, folder].into_iter().any(|name| {
+            let lock = File::open(shelf("docker").join(name));
+            lock.is_ok_and(|file| file.try_lock().is_err())
+        });
+        !held
+    };
+    for claim in clear(&forsaken) {
+        fs::remove_file(shelf("docker").join(claim)).ok();
+    }
+}
+
+/// Removes what docker has of compose projects with such names.
+pub(super) fn clear_project(ours: impl Fn(&str) -> bool) {
+    clear(&ours);
+}
+
+/// Removes what bears such a name, containers first: they use the others. The names that there were.
+fn clear(wanted: &dyn Fn(&str) -> bool) -> Vec<String> {
     let label = format!("\t{{{{.Label \"{LABEL}\"}}}}{{{{.Label \"com.docker.compose.project\"}}}}");
     let kinds: [(&[&str], &str, &[&str]); 3] = [
         (&["ps", "--all"], "{{.ID}}", &["rm", "--force", "--volumes"]),
         (&["network", "ls"], "{{.ID}}", &["network", "rm"]),
         (&["volume", "ls"], "{{.Name}}", &["volume", "rm"]),
     ];
+    let mut cleared = Vec::new();
     for (list, id, remove) in kinds {
-        let ran = docker(&[list, &["--format", &format!("{id}{label}")]].concat()).succeeded();
-        for line in ran.stdout().lines() {
+        let Ok(ran) = client(&[list, &["--format", &format!("{id}{label}")]].concat()).output() else {
+            continue;
+        };
+        for line in String::from_utf8_lossy(&ran.stdout).lines() {
             let Some((id, claim)) = line.split_once('\t').filter(|(_, claim)| !claim.is_empty()) else {
                 continue;
             };
-            let lock = shelf("docker").join(claim);
-            if File::open(&lock).is_ok_and(|file| file.try_lock().is_err()) {
-                continue;
+            if wanted(claim) {
+                // Somebody else may be at it, too.
+                client(remove).arg(id).output().ok();
+                cleared.push(claim.to_owned());
             }
-            // Somebody else may be at it, too.
-            client(remove).arg(id).output().ok();
-            fs::remove_file(&lock).ok();
         }
     }
+    cleared
 }
 
 /// Docker's client in a clean environment, led to the tests' docker.

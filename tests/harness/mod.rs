@@ -6,6 +6,7 @@
 
 mod account;
 mod cluster;
+mod composed;
 mod conf_scribe;
 mod contained;
 mod depth;
@@ -47,11 +48,12 @@ mod tree;
 
 pub(crate) use account::Account;
 pub(crate) use cluster::Cluster;
+pub(crate) use composed::Composed;
 pub(crate) use conf_scribe::{CONF, ConfScribe};
 pub(crate) use contained::Contained;
 pub(crate) use depth::{record, samples, samples_each, versions, versions_in_turn};
 pub(crate) use dice::Dice;
-pub(crate) use docker::{Compose, Container, Network, Setup, Volume, docker, images};
+pub(crate) use docker::{Compose, Container, Network, Setup, Volume, docker, docker_users, images};
 pub(crate) use docker_spy::{Call, Moment, Spy};
 pub(crate) use forge::{Forge, Forged, leaf_params, this_year};
 pub(crate) use gate::{Gate, addresses_of, can_be_come_from, is_answer_of};

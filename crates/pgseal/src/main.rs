@@ -2,6 +2,7 @@
 
 mod certs;
 mod cli;
+mod compose;
 mod delegate;
 mod doctor;
 mod failure;

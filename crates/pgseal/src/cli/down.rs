@@ -9,11 +9,14 @@ use serde::Serialize;
 
 use super::Outcome;
 use super::options::{Format, folder};
+use crate::compose::daemon;
+use crate::compose::project::Project;
 use crate::delegate::Delegate;
 use crate::failure::{Failure, Result};
 use crate::folder::control;
 use crate::folder::layout::Folder;
 use crate::folder::lock::Lock;
+use crate::folder::settings::Compose;
 use crate::folder::state::{self, State};
 use crate::privilege::user::{SystemUser, server_user};
 use crate::report::escape::for_terminal;
@@ -30,7 +33,7 @@ Exit status: 0 when no server runs any more, 1 when the question was answered wi
 pub(crate) struct Options {
     /// The folder made by `pgseal up` [default: ./pgseal]
     dir: Option<PathBuf>,
-    /// Delete the folder too: the data, the CA, everything
+    /// Delete the folder too: the data (volumes of a compose project as well), the CA, everything
     #[arg(long)]
     remove: bool,
     /// Do not ask before deleting
@@ -48,31 +51,45 @@ struct Row {
     dir: String,
     /// The process that was stopped; null when nothing ran.
     stopped_pid: Option<i32>,
+    /// The container that was stopped and removed; null when none ran. Its volumes stay unless `removed`.
+    stopped_container: Option<String>,
     removed: bool,
 }
 
 pub(crate) async fn run(options: Options) -> Result<Outcome> {
     let folder = state::resolve(&folder(options.dir))?;
-    let (user, unfinished) = server_of(&folder, options.remove)?;
+    let server = server_of(&folder, options.remove)?;
     if options.remove && !options.yes {
         ask(&folder)?;
     }
-    let mut delegate = Delegate::start(&user).await?;
-    let lock = Lock::take(folder.root())?;
-    // What a cut-off up left at work is no server, and removing waits for it.
-    let stopped_pid = if folder.data().is_dir() && !unfinished {
-        control::stop(&folder, &mut delegate).await?
-    } else {
-        None
-    };
-    if options.remove {
-        remove(&folder, &user).await?;
+    let (mut stopped_pid, mut stopped_container) = (None, None);
+    match server {
+        Ours::Here(user, unfinished) => {
+            let mut delegate = Delegate::start(&user).await?;
+            let _lock = Lock::take(folder.root())?;
+            // What a cut-off up left at work is no server, and removing waits for it.
+            if folder.data().is_dir() && !unfinished {
+                stopped_pid = control::stop(&folder, &mut delegate).await?;
+            }
+            if options.remove {
+                remove(&folder, Some(&user)).await?;
+            }
+        }
+        Ours::Contained(compose) => {
+            let _lock = Lock::take(folder.root())?;
+            if let Some(compose) = compose {
+                stopped_container = take_down(&compose).await?;
+            }
+            if options.remove {
+                remove(&folder, None).await?;
+            }
+        }
     }
-    drop(lock);
     let row = Row {
         schema_version: SCHEMA_VERSION,
         dir: folder.root().display().to_string(),
         stopped_pid,
+        stopped_container,
         removed: options.remove,
     };
     Ok(Outcome::well(match options.format {
@@ -81,12 +98,34 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
     }))
 }
 
-/// Who runs the folder's server, and whether it was never finished: such a folder can be removed too.
-fn server_of(folder: &Folder, remove: bool) -> Result<(SystemUser, bool)> {
-    match state::observe(folder)? {
-        State::Unfinished if remove => Ok((server_user(None)?, true)),
-        _ => Ok((server_user(Some(&state::made(folder)?.server.run_as))?, false)),
+/// What runs the folder's server, and whether it was never finished: such a folder can be removed too.
+enum Ours {
+    Here(SystemUser, bool),
+    /// A compose project; `None`: it was cut off before there was one, or while it was made.
+    Contained(Option<Compose>),
+}
+
+fn server_of(folder: &Folder, remove: bool) -> Result<Ours> {
+    if remove && matches!(state::observe(folder)?, State::Unfinished) {
+        return Ok(match folder.data().symlink_metadata() {
+            Ok(_) => Ours::Here(server_user(None)?, true),
+            Err(_) => Ours::Contained(None),
+        });
     }
+    let settings = state::made(folder)?;
+    Ok(match settings.compose {
+        Some(compose) => Ours::Contained(Some(compose)),
+        None => Ours::Here(server_user(Some(&settings.server.run_as))?, false),
+    })
+}
+
+/// Stops and removes the container; its volumes stay. The name of what ran.
+async fn take_down(compose: &Compose) -> Result<Option<String>> {
+    let docker = daemon::answering().await?;
+    let project = Project::named(&docker, &compose.project);
+    let Some(service) = project.service(&compose.service).await? else { return Ok(None) };
+    project.take_down(&service.id).await?;
+    Ok(service.runs().then_some(service.name))
 }
 
 fn ask(folder: &Folder) -> Result<()> {
@@ -108,7 +147,7 @@ fn ask(folder: &Folder) -> Result<()> {
 }
 
 /// Deletes what is ours in it. Files that a person put there are not, and then the folder stays.
-async fn remove(folder: &Folder, user: &SystemUser) -> Result<()> {
+async fn remove(folder: &Folder, user: Option<&SystemUser>) -> Result<()> {
     clear(folder, user).await?;
     fs::remove_dir(folder.root()).map_err(|error| {
         Failure::io("remove the folder", folder.root(), &error)
@@ -118,8 +157,11 @@ async fn remove(folder: &Folder, user: &SystemUser) -> Result<()> {
 }
 
 fn human(row: &Row) -> String {
-    let stopped =
-        row.stopped_pid.map_or_else(|| "no server ran".to_owned(), |pid| format!("stopped, pid {pid}"));
+    let stopped = match (row.stopped_pid, &row.stopped_container) {
+        (Some(pid), _) => format!("stopped, pid {pid}"),
+        (None, Some(name)) => format!("stopped, container {}", for_terminal(name)),
+        (None, None) => "no server ran".to_owned(),
+    };
     let removed = if row.removed { ", and the folder is deleted" } else { "" };
     format!("{}: {stopped}{removed}", for_terminal(&row.dir))
 }

@@ -5,20 +5,23 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::Outcome;
 use super::options::{Format, folder};
+use crate::compose::daemon;
+use crate::compose::project::Project;
 use crate::delegate::Delegate;
 use crate::failure::{Ending, Result};
 use crate::folder::control;
-use crate::folder::settings::Settings;
+use crate::folder::layout::Folder;
+use crate::folder::settings::{Compose, Settings};
 use crate::folder::{client_files, issued, state};
 use crate::privilege::user::server_user;
 use crate::report::certificate::{instant, mark_of_days};
 use crate::report::escape::for_terminal;
 use crate::report::json::{self, SCHEMA_VERSION};
 use crate::report::screen::{Mark, Screen};
-use crate::server::process::RunningServer;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -46,8 +49,12 @@ struct Row<'a> {
     port: u16,
     listen: Vec<String>,
     pid: Option<i32>,
-    /// Seconds since 1970, from postmaster.pid.
+    /// Seconds since 1970, from postmaster.pid or of the container's start.
     started: Option<i64>,
+    /// The container's name, where the server has one; null where none was made or it was removed.
+    container: Option<String>,
+    /// What docker's healthcheck says of it.
+    health: Option<String>,
     pg_version: &'a str,
     run_as: &'a str,
     certificate_not_after: String,
@@ -59,22 +66,19 @@ struct Row<'a> {
 pub(crate) async fn run(options: Options) -> Result<Outcome> {
     let folder = state::resolve(&folder(options.dir))?;
     let settings = state::made(&folder)?;
-    let mut delegate = Delegate::start(&server_user(Some(&settings.server.run_as))?).await?;
-    let server = control::find(&folder, &settings, &mut delegate).await?;
+    let server = seen(&folder, &settings).await?;
     let leaf = issued::certificate(&folder)?;
     let row = Row {
         schema_version: SCHEMA_VERSION,
-        state: match &server {
-            Some(server) if server.ready => "running",
-            Some(_) => "starting",
-            None => "stopped",
-        },
+        state: server.state,
         dir: folder.root().display().to_string(),
         host: settings.host(),
         port: settings.server.port,
         listen: settings.server.listen.iter().map(ToString::to_string).collect(),
-        pid: server.as_ref().map(|server| server.pid),
-        started: server.as_ref().map(|server| server.started),
+        pid: server.pid,
+        started: server.started,
+        container: server.container,
+        health: server.health,
         pg_version: &settings.server.version,
         run_as: &settings.server.run_as,
         certificate_not_after: instant(leaf.not_after()),
@@ -84,18 +88,71 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
     };
     let text = match options.format {
         Format::Json => json::text(&row)?,
-        Format::Human => human(&row, &settings, server.as_ref(), Screen::of_stdout()),
+        Format::Human => human(&row, &settings, Screen::of_stdout()),
     };
-    let ending = if server.is_some() { Ending::Well } else { Ending::NotProved };
+    let ending = if row.state == STOPPED { Ending::NotProved } else { Ending::Well };
     Ok(Outcome { text, ending })
 }
 
-fn human(row: &Row<'_>, settings: &Settings, server: Option<&RunningServer>, screen: Screen) -> String {
-    let (mark, what) = match server {
-        Some(server) => {
-            (Mark::Holds, format!("pid {}, {} on port {}", server.pid, row.listen.join(", "), row.port))
+/// What there is of the server.
+#[derive(Default)]
+struct Seen {
+    state: &'static str,
+    pid: Option<i32>,
+    started: Option<i64>,
+    container: Option<String>,
+    health: Option<String>,
+}
+
+const STOPPED: &str = "stopped";
+
+async fn seen(folder: &Folder, settings: &Settings) -> Result<Seen> {
+    if let Some(compose) = &settings.compose {
+        return contained(compose).await;
+    }
+    let mut delegate = Delegate::start(&server_user(Some(&settings.server.run_as))?).await?;
+    Ok(match control::find(folder, settings, &mut delegate).await? {
+        None => Seen { state: STOPPED, ..Seen::default() },
+        Some(server) => Seen {
+            state: if server.ready { "running" } else { "starting" },
+            pid: Some(server.pid),
+            started: Some(server.started),
+            ..Seen::default()
+        },
+    })
+}
+
+/// A container that runs is a server that does, unless docker's healthcheck has not had an answer yet.
+async fn contained(compose: &Compose) -> Result<Seen> {
+    let docker = daemon::answering().await?;
+    let Some(service) = Project::named(&docker, &compose.project).service(&compose.service).await? else {
+        return Ok(Seen { state: STOPPED, ..Seen::default() });
+    };
+    let started = OffsetDateTime::parse(&service.started, &Rfc3339).ok().map(OffsetDateTime::unix_timestamp);
+    Ok(Seen {
+        state: match (service.runs(), service.health.as_deref()) {
+            (false, _) => STOPPED,
+            (true, Some("starting")) => "starting",
+            (true, _) => "running",
+        },
+        pid: None,
+        started: started.filter(|_| service.runs()),
+        container: Some(service.name),
+        health: service.health,
+    })
+}
+
+fn human(row: &Row<'_>, settings: &Settings, screen: Screen) -> String {
+    let place = format!("{} on port {}", row.listen.join(", "), row.port);
+    let health = row.health.as_ref().map_or_else(String::new, |health| format!(" ({health})"));
+    let (mark, what) = match (row.state, row.pid, &row.container) {
+        (STOPPED, ..) => (Mark::HoldsNot, format!("start it with: pgseal up {}", row.dir)),
+        (_, _, Some(name)) if row.health.as_deref() == Some("unhealthy") => {
+            (Mark::Mind, format!("container {name}{health}, {place}"))
         }
-        None => (Mark::HoldsNot, format!("start it with: pgseal up {}", row.dir)),
+        (_, _, Some(name)) => (Mark::Holds, format!("container {name}{health}, {place}")),
+        (_, Some(pid), _) => (Mark::Holds, format!("pid {pid}, {place}")),
+        (_, None, None) => (Mark::Holds, place),
     };
     let days = row.certificate_days_left;
     let dated = mark_of_days(days);

@@ -2,30 +2,42 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use pgseal_pki::{KeyType, Subject, SubjectAltName, Validity};
 
 use super::Outcome;
 use super::options::{Format, STDIN, folder, secret_from};
+use crate::compose::image::checked_name;
 use crate::failure::{Ending, Failure, Result};
 use crate::folder::state;
 use crate::privilege::secret::Secret;
 use crate::report::json;
 use crate::report::screen::Screen;
+use crate::up::dry_run::dry_run;
 use crate::up::report;
 use crate::up::run as upping;
-use crate::up::wish::{Wish, database_name, listen_addresses, superuser_name};
+use crate::up::wish::{Engine, Wish, container_name, database_name, listen_addresses, superuser_name};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   pgseal up
   pgseal up /srv/db --san db1.example.org --san 10.0.0.5 --listen 10.0.0.5 -p 5433
   pgseal up --format json | jq -r .uri
+  pgseal up /srv/shop --engine compose --image postgres:16-alpine --container-name shop-db
 
 A second `up` starts what is stopped, changes nothing that is right, and proves again.")]
 pub(crate) struct Options {
     /// The folder to make [default: ./pgseal]
     dir: Option<PathBuf>,
+    /// What runs the server: a process of this machine, or a container [default: native]
+    #[arg(long, value_enum)]
+    engine: Option<EngineWord>,
+    /// With --engine compose: the image [default: postgres:16-alpine]
+    #[arg(long, value_name = "NAME")]
+    image: Option<String>,
+    /// With --engine compose: the container's name [default: as compose names it]
+    #[arg(long, value_name = "NAME")]
+    container_name: Option<String>,
     /// Another name or address for the certificate (repeatable)
     #[arg(long = "san", value_name = "HOST|IP")]
     sans: Vec<String>,
@@ -62,15 +74,34 @@ pub(crate) struct Options {
     /// Encrypt the CA's key with the first line of a file, `-` for stdin
     #[arg(long, value_name = "FILE|-")]
     ca_passphrase_file: Option<PathBuf>,
+    /// Print what would be written and run, and do nothing
+    #[arg(long)]
+    dry_run: bool,
     /// How the result is shown
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum EngineWord {
+    /// PostgreSQL's programs of this machine
+    Native,
+    /// A Docker Compose project
+    Compose,
+}
+
 pub(crate) async fn run(options: Options) -> Result<Outcome> {
     let format = options.format;
     let folder = state::resolve(&folder(options.dir.clone()))?;
+    let only_plan = options.dry_run;
     let wish = wish(options)?;
+    if only_plan {
+        let planned = dry_run(&folder, &wish).await?;
+        return Ok(Outcome::well(match format {
+            Format::Human => planned.human(),
+            Format::Json => json::text(&planned)?,
+        }));
+    }
     let done = upping::up(&folder, &wish).await?;
     let ending = if done.proof.complete() { Ending::Well } else { Ending::NotProved };
     let text = match format {
@@ -88,8 +119,15 @@ fn wish(options: Options) -> Result<Wish> {
         )
         .hint("a file of its own for one of them"));
     }
+    fits_the_engine(&options)?;
     let passphrase = secret(options.ca_passphrase_file, "--ca-passphrase-file")?;
     Ok(Wish {
+        engine: options.engine.map(|word| match word {
+            EngineWord::Native => Engine::Native,
+            EngineWord::Compose => Engine::Compose,
+        }),
+        image: options.image.map(|name| checked_name("--image", &name)).transpose()?,
+        container_name: options.container_name.map(|name| container_name(&name)).transpose()?,
         sans: all::<SubjectAltName>(&options.sans, "--san")?,
         port: options.port,
         listen: listen_addresses(&options.listen)?,
@@ -103,6 +141,26 @@ fn wish(options: Options) -> Result<Wish> {
         run_as: options.run_as,
         authority_passphrase: passphrase,
     })
+}
+
+/// Options that one of the engines has nothing to do with.
+fn fits_the_engine(options: &Options) -> Result<()> {
+    let compose = options.engine == Some(EngineWord::Compose);
+    let wrong = if compose {
+        [("--bindir", options.bindir.is_some()), ("--run-as", options.run_as.is_some())]
+    } else {
+        let native = options.engine == Some(EngineWord::Native);
+        [
+            ("--image", native && options.image.is_some()),
+            ("--container-name", native && options.container_name.is_some()),
+        ]
+    };
+    match wrong.into_iter().find(|(_, given)| *given) {
+        Some((option, _)) if compose => Err(Failure::usage(format!("{option} goes with --engine native"))
+            .hint("--image names the PostgreSQL of a container; its user is the image's own")),
+        Some((option, _)) => Err(Failure::usage(format!("{option} goes with --engine compose"))),
+        None => Ok(()),
+    }
 }
 
 fn secret(path: Option<PathBuf>, option: &str) -> Result<Option<Secret>> {

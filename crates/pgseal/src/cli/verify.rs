@@ -8,10 +8,13 @@ use time::OffsetDateTime;
 
 use super::Outcome;
 use super::options::Format;
+use crate::compose::daemon;
+use crate::compose::project::Project;
 use crate::delegate::Delegate;
 use crate::failure::{Ending, Failure, Result};
 use crate::folder::control;
 use crate::folder::layout::Folder;
+use crate::folder::settings::Compose;
 use crate::folder::state;
 use crate::privilege::user::server_user;
 use crate::report::escape::for_terminal;
@@ -128,12 +131,27 @@ pub(super) fn warn_about_password(text: &str) {
 /// The folder's subject, if its server runs: a port may be held by another since.
 async fn running(folder: &Folder) -> Result<Subject> {
     let settings = state::made(folder)?;
+    if let Some(compose) = &settings.compose {
+        running_service(folder, compose).await?;
+        return Ok(folder_subject(folder, &settings));
+    }
     let mut delegate = Delegate::start(&server_user(Some(&settings.server.run_as))?).await?;
     match control::find(folder, &settings, &mut delegate).await? {
         Some(_) => Ok(folder_subject(folder, &settings)),
         None => Err(Failure::new(format!("no server runs in {}", folder.root().display()))
             .hint(format!("pgseal up {}", folder.root().display()))),
     }
+}
+
+/// The folder's container, which has to run.
+async fn running_service(folder: &Folder, compose: &Compose) -> Result<()> {
+    let docker = daemon::answering().await?;
+    let service = Project::named(&docker, &compose.project).service(&compose.service).await?;
+    if service.is_some_and(|service| service.runs()) {
+        return Ok(());
+    }
+    Err(Failure::new(format!("no server runs in {}", folder.root().display()))
+        .hint(format!("pgseal up {}", folder.root().display())))
 }
 
 fn human(subject: &Subject, proof: &Proof) -> String {

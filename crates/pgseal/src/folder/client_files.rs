@@ -13,10 +13,16 @@ use crate::privilege::secret::Secret;
 /// The name of the service in `pg_service.conf`.
 pub(crate) const SERVICE: &str = "pgseal";
 
+/// PostgreSQL's own port, which it has in a container.
+const INNER_PORT: u16 = 5432;
+
 /// The parameters with which a libpq client verifies fully. The password is not among them.
 pub(crate) fn parameters(folder: &Folder, settings: &Settings, name: &str) -> Result<Conninfo> {
-    let port = settings.server.port.to_string();
-    let ca = path_text(&folder.client_ca())?;
+    parameters_of(settings, name, settings.server.port, &path_text(&folder.client_ca())?)
+}
+
+fn parameters_of(settings: &Settings, name: &str, port: u16, ca: &str) -> Result<Conninfo> {
+    let port = port.to_string();
     let mut parameters = Conninfo::new();
     for (keyword, value) in [
         ("host", name),
@@ -24,7 +30,7 @@ pub(crate) fn parameters(folder: &Folder, settings: &Settings, name: &str) -> Re
         ("dbname", &settings.server.dbname),
         ("user", &settings.server.username),
         ("sslmode", "verify-full"),
-        ("sslrootcert", &ca),
+        ("sslrootcert", ca),
     ] {
         parameters.set(keyword, value).map_err(|error| Failure::new(error.to_string()))?;
     }
@@ -52,17 +58,14 @@ pub(crate) fn service_text(folder: &Folder, settings: &Settings) -> Result<Strin
 /// `pgpass`, one line a name the server goes by, so that the password goes nowhere else.
 pub(crate) fn pgpass_text(settings: &Settings, password: &Secret) -> Result<Zeroizing<String>> {
     let mut text = Zeroizing::new(String::with_capacity(64 * settings.certificate.names.len() * 4));
-    for host in &settings.certificate.names {
-        let line = pgpass::line(
-            Some(host),
-            Some(settings.server.port),
-            None,
-            Some(&settings.server.username),
-            password.reveal(),
-        )
-        .map_err(|error| {
-            Failure::usage(format!("the password cannot be used: {error}")).hint("another password")
-        })?;
+    let outer = settings.outer_names().map(|name| (name.as_str(), settings.server.port));
+    let inner = settings.inner_names().into_iter().map(|name| (name, INNER_PORT));
+    for (host, port) in outer.chain(inner) {
+        let line =
+            pgpass::line(Some(host), Some(port), None, Some(&settings.server.username), password.reveal())
+                .map_err(|error| {
+                    Failure::usage(format!("the password cannot be used: {error}")).hint("another password")
+                })?;
         text.push_str(&line);
     }
     Ok(text)
@@ -80,9 +83,17 @@ pub(crate) fn password_in(text: &[u8], settings: &Settings) -> Option<Secret> {
 pub(crate) fn connection_text(folder: &Folder, settings: &Settings) -> Result<String> {
     let uri = uri(folder, settings)?;
     let mut others = String::new();
-    for name in settings.certificate.names.iter().filter(|name| **name != settings.host()) {
+    for name in settings.outer_names().filter(|name| **name != settings.host()) {
         let parameters = parameters(folder, settings, name)?;
         others.push_str(&format!("  {}\n", parameters.to_uri(Secrets::Omitted).as_str()));
+    }
+    let mut inner = String::new();
+    for name in settings.inner_names() {
+        let parameters = parameters_of(settings, name, INNER_PORT, "/ca.crt")?;
+        inner.push_str(&format!("  {}\n", parameters.to_uri(Secrets::Omitted).as_str()));
+    }
+    if !inner.is_empty() {
+        inner.insert_str(0, "\nFrom other containers of the project, with client/ca.crt there as /ca.crt:\n");
     }
     Ok(format!(
         "Every line verifies the server fully: the chain to client/ca.crt, and the name.
@@ -94,7 +105,7 @@ psql, by service:
   PGSERVICEFILE={service} psql service={SERVICE}
 
 Under its other names, where the server listens there:
-{others}",
+{others}{inner}",
         passfile = shell_word(&path_text(&folder.passfile())?),
         service = shell_word(&path_text(&folder.service_file())?),
     ))

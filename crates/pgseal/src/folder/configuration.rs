@@ -16,12 +16,40 @@ const SOCKET_FOLDER_LIMIT: usize = 107 - "/.s.PGSQL.65535".len();
 /// The lines for the end of `postgresql.conf`, where the last one wins (DESIGN, decision 3).
 pub(crate) fn settings_lines(folder: &Folder, settings: &Settings) -> Vec<String> {
     let listen: Vec<String> = settings.server.listen.iter().map(ToString::to_string).collect();
-    let pem = quoted(&folder.pem().display().to_string());
     let socket = socket_folder(folder).map_or_else(String::new, |path| path.display().to_string());
-    vec![
+    let mut lines = vec![
         format!("listen_addresses = {}", quoted(&listen.join(","))),
         format!("port = {}", settings.server.port),
         format!("unix_socket_directories = {}", quoted(&socket)),
+    ];
+    lines.extend(tls_lines(&folder.pem()));
+    lines
+}
+
+/// The lines for a file of its own in a container, where `tls` is the folder that it lies in.
+pub(crate) fn contained_lines(tls: &Path) -> Vec<String> {
+    let path = |name: &str| quoted(&tls.join(name).display().to_string());
+    let mut lines = vec![
+        "# Whom compose lets reach the port is said in compose.yaml.".to_owned(),
+        "listen_addresses = '*'".to_owned(),
+        format!("hba_file = {}", path("pg_hba.conf")),
+        format!("ident_file = {}", path("pg_ident.conf")),
+    ];
+    lines.extend(tls_lines(&tls.join("server-with-key.pem")));
+    lines
+}
+
+/// What stands in that file before them.
+pub(crate) fn contained_head(data: &Path) -> String {
+    let file = quoted(&data.join("postgresql.conf").display().to_string());
+    format!(
+        "# Made by pgseal up. What is not said here is as the data directory's own file has it.\ninclude {file}\n"
+    )
+}
+
+fn tls_lines(pem: &Path) -> Vec<String> {
+    let pem = quoted(&pem.display().to_string());
+    vec![
         "ssl = on".to_owned(),
         "# Key and certificate in one file, so that one rename changes both.".to_owned(),
         format!("ssl_cert_file = {pem}"),

@@ -22,6 +22,16 @@ impl Folder {
         self.root.join("pgseal.toml")
     }
 
+    /// The compose project, for a server in a container.
+    pub(crate) fn compose_file(&self) -> PathBuf {
+        self.root.join("compose.yaml")
+    }
+
+    /// What compose reads beside it: the project's name.
+    pub(crate) fn env_file(&self) -> PathBuf {
+        self.root.join(".env")
+    }
+
     /// Present from the first byte until just before the first start: a folder that holds it has
     /// never held anybody's data, and may be made anew.
     pub(crate) fn unfinished(&self) -> PathBuf {

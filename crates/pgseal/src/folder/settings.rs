@@ -21,6 +21,26 @@ pub(crate) struct Settings {
     format: u32,
     pub(crate) server: Server,
     pub(crate) certificate: Certificate,
+    /// Where the server runs in a container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) compose: Option<Compose>,
+}
+
+/// A compose project, and what its image is made for. `bindir` and `run_as` of the server are the image's, then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Compose {
+    pub(crate) image: String,
+    /// The project's name, in `.env` as well.
+    pub(crate) project: String,
+    pub(crate) service: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) container_name: Option<String>,
+    /// The daemon that it was made on, as docker's client called it.
+    pub(crate) docker: String,
+    /// The server's user in the image, by numbers.
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +69,26 @@ pub(crate) struct Certificate {
     pub(crate) subject: Option<String>,
 }
 
+impl Compose {
+    /// Words that become arguments of docker's, or lines of other files.
+    fn sane(&self) -> Result<(), String> {
+        let Self { image, project, service, container_name, docker, uid, gid: _ } = self;
+        let plain = |word: &str| {
+            let letters = word.chars().all(|c| c.is_ascii_alphanumeric() || "_.-/:@".contains(c));
+            letters && word.starts_with(|first: char| first.is_ascii_alphanumeric())
+        };
+        if ![image, project, service].into_iter().chain(container_name).all(|word| plain(word)) {
+            return Err(
+                "image, project, service and container_name must be words that docker takes".to_owned()
+            );
+        }
+        if for_terminal(docker) != *docker {
+            return Err("docker has control characters, or some that turn text around".to_owned());
+        }
+        if *uid == 0 { Err("uid must not be root's".to_owned()) } else { Ok(()) }
+    }
+}
+
 /// What is wrong and in which line, without the line itself: it may be long, and anybody's.
 fn placed(error: &toml::de::Error, text: &str) -> String {
     let before = error.span().and_then(|span| text.get(..span.start));
@@ -59,14 +99,37 @@ fn placed(error: &toml::de::Error, text: &str) -> String {
 
 impl Settings {
     pub(crate) const fn new(server: Server, certificate: Certificate) -> Self {
-        Self { format: FORMAT, server, certificate }
+        Self { format: FORMAT, server, certificate, compose: None }
+    }
+
+    /// The same in a container.
+    pub(crate) fn in_container(mut self, compose: Compose) -> Self {
+        self.compose = Some(compose);
+        self
+    }
+
+    /// Names by which only other containers of the project reach it.
+    pub(crate) fn inner_names(&self) -> Vec<&str> {
+        let compose = self.compose.iter();
+        let names = compose
+            .flat_map(|compose| [Some(compose.service.as_str()), compose.container_name.as_deref()])
+            .flatten();
+        // Docker gives names that a certificate cannot carry.
+        names.filter(|name| self.certificate.names.iter().any(|ours| ours == name)).collect()
+    }
+
+    /// Names by which clients reach it where its port is.
+    pub(crate) fn outer_names(&self) -> impl Iterator<Item = &String> {
+        let inner = self.inner_names();
+        self.certificate.names.iter().filter(move |name| !inner.contains(&name.as_str()))
     }
 
     pub(crate) fn to_text(&self) -> Result<String> {
         let body = toml::to_string(self)
             .map_err(|error| Failure::new(format!("could not write the settings as TOML: {error}")))?;
+        let own = if self.compose.is_some() { "the volume tls" } else { "data/postgresql.conf" };
         Ok(format!(
-            "# Made by pgseal up: what was asked for. The server's own settings are in data/postgresql.conf.\n{body}"
+            "# Made by pgseal up: what was asked for. The server's own settings are in {own}.\n{body}"
         ))
     }
 
@@ -102,6 +165,7 @@ impl Settings {
         if words.chain(names).chain(subject).any(|word| for_terminal(word) != *word) {
             return Err("a value has control characters, or some that turn text around".to_owned());
         }
+        self.compose.as_ref().map_or(Ok(()), Compose::sane)?;
         Ok(self)
     }
 

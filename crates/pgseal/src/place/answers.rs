@@ -7,7 +7,7 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use super::docker::Said;
+use super::call::Said;
 use crate::delegate::message::{Reply, Trouble};
 use crate::privilege::files::{Kind, Status};
 use crate::server::pidfile;

@@ -9,7 +9,8 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::answers::{bytes, done, failed, found, names, seen};
-use super::docker::{Docker, Input, Said, knows_none};
+use super::call::{Input, Said};
+use super::docker::{Docker, knows_none};
 use super::scripts;
 use crate::delegate::message::{Reply, Request};
 use crate::failure::{Failure, Result};

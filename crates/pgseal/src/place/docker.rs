@@ -1,69 +1,42 @@
-//! The docker client of the person, with its contexts, so that remote daemons work too: found, run, fed and
-//! bounded. Knows nothing of what is run in containers.
+//! The docker client of the person, with its contexts, so that remote daemons work too: found, and run.
+//! Knows nothing of what is run in containers.
 
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::process::{ChildStdin, ChildStdout, Command};
-use zeroize::Zeroizing;
-
+use super::call::{Call, Input, Said};
 use crate::failure::{Failure, Result};
 use crate::privilege::trusted;
 
-/// What one command of docker's may print, in bytes.
-const MOST: u64 = 32 << 20;
 /// What one command of docker's may take.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// What a script prints when all bytes have come, and what it waits for before it goes on.
-const WHOLE: &[u8] = b"whole\n";
-const GO: &[u8] = b"go\n";
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The client, and where its daemon is.
-pub(super) struct Docker {
+pub(crate) struct Docker {
     program: PathBuf,
+    /// Where the client says that the daemon is.
+    endpoint: Option<String>,
     /// The host of a daemon that is not on this machine.
     remote: Option<String>,
 }
 
-/// What a command printed, and whether it ended well.
-pub(super) struct Said {
-    pub(super) well: bool,
-    pub(super) out: Zeroizing<Vec<u8>>,
-    pub(super) err: String,
-}
-
-/// What goes in.
-#[derive(Clone, Copy)]
-pub(super) enum Input<'i> {
-    Nothing,
-    /// Bytes, and a word behind them once the script says that it has them all: whoever dies before has
-    /// changed nothing.
-    Confirmed(&'i [u8]),
-}
-
 impl Docker {
     /// The first client in PATH; as root only one that is root's.
-    pub(super) async fn find() -> Result<Self> {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let found = std::env::split_paths(&path)
-            .filter(|folder| folder.is_absolute())
-            .map(|folder| folder.join("docker"))
-            .find(|program| program.is_file());
-        let found = found.ok_or_else(|| {
+    pub(crate) async fn find() -> Result<Self> {
+        let found = in_path("docker").ok_or_else(|| {
             Failure::new("there is no docker client in PATH")
                 .hint("install one, or give the server's data directory")
         })?;
-        let mut docker = Self { program: trusted::program(&found)?, remote: None };
-        docker.remote = docker.endpoint().await?.as_deref().and_then(remote_host);
+        let mut docker = Self { program: trusted::program(&found)?, endpoint: None, remote: None };
+        docker.endpoint = docker.ask_endpoint().await?;
+        docker.remote = docker.endpoint.as_deref().and_then(remote_host);
         Ok(docker)
     }
 
     /// Where the daemon is, as the client has it from its context and its environment.
-    async fn endpoint(&self) -> Result<Option<String>> {
+    async fn ask_endpoint(&self) -> Result<Option<String>> {
         let words = ["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"];
         let said = self.run(&words.map(OsString::from), Input::Nothing).await?;
         // A client without contexts has the variable alone.
@@ -74,82 +47,58 @@ impl Docker {
         })
     }
 
+    pub(crate) fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// The daemon, for a person to read.
+    pub(crate) fn endpoint(&self) -> &str {
+        self.endpoint.as_deref().filter(|endpoint| !endpoint.is_empty()).unwrap_or("this machine")
+    }
+
     /// The host of a daemon that is not on this machine.
-    pub(super) fn remote(&self) -> Option<&str> {
+    pub(crate) fn remote(&self) -> Option<&str> {
         self.remote.as_deref()
     }
 
     /// The address at which the ports of all its interfaces are reached.
-    pub(super) async fn address(&self) -> Option<IpAddr> {
+    pub(crate) async fn address(&self) -> Option<IpAddr> {
         let Some(host) = &self.remote else { return Some(Ipv4Addr::LOCALHOST.into()) };
         let found = tokio::net::lookup_host((host.as_str(), 0)).await.ok()?;
         found.map(|address| address.ip()).next()
     }
 
-    pub(super) async fn run(&self, words: &[OsString], input: Input<'_>) -> Result<Said> {
-        let failed = |error: std::io::Error| Failure::io("run", &self.program, &error);
-        let mut child = self.command(words).spawn().map_err(failed)?;
-        let (Some(stdin), Some(stdout), Some(stderr)) =
-            (child.stdin.take(), child.stdout.take(), child.stderr.take())
-        else {
-            return Err(Failure::new("docker's client came without its pipes"));
-        };
-        let (mut out, mut err) = (Zeroizing::new(Vec::new()), Vec::new());
-        let conversation = async {
-            let mut stderr = stderr.take(64 << 10);
-            let (heard, said) =
-                tokio::join!(converse(stdin, stdout, input, &mut out), stderr.read_to_end(&mut err));
-            heard.and(said)?;
-            // One that is cut off would wait for a reader for ever.
-            let full = u64::try_from(out.len()).unwrap_or(u64::MAX) >= MOST;
-            if full { Ok(None) } else { child.wait().await.map(Some) }
-        };
-        match tokio::time::timeout(PATIENCE, conversation).await {
-            Ok(Ok(Some(status))) => {
-                Ok(Said { well: status.success(), out, err: String::from_utf8_lossy(&err).into_owned() })
-            }
-            Ok(Ok(None)) => Err(Failure::new(format!("docker printed more than {MOST} bytes"))),
-            Ok(Err(error)) => Err(failed(error)),
-            Err(_) => Err(Failure::new(format!("docker gave no answer within {} s", PATIENCE.as_secs()))),
-        }
+    pub(crate) async fn run(&self, words: &[OsString], input: Input<'_>) -> Result<Said> {
+        self.run_within(PATIENCE, words, input).await
     }
 
-    /// In a group of its own: Ctrl-C is for us to hear, and must not cut off what takes a change back. What
-    /// libpq has in its environment is none of docker's business, the password least of all.
-    fn command(&self, words: &[OsString]) -> Command {
-        let mut command = Command::new(&self.program);
-        command
-            .args(words)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true);
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"PG")) {
-            command.env_remove(name);
-        }
-        command
+    /// The same for what takes its time. What libpq has in its environment is none of docker's business, the
+    /// password least of all.
+    pub(crate) async fn run_within(
+        &self,
+        patience: Duration,
+        words: &[OsString],
+        input: Input<'_>,
+    ) -> Result<Said> {
+        let call = Call {
+            program: &self.program,
+            words,
+            input,
+            patience,
+            folder: None,
+            without: &["PG", "COMPOSE_"],
+        };
+        call.run().await
     }
 }
 
-async fn converse(
-    mut stdin: ChildStdin,
-    stdout: ChildStdout,
-    input: Input<'_>,
-    out: &mut Vec<u8>,
-) -> std::io::Result<()> {
-    let mut stdout = BufReader::new(stdout.take(MOST));
-    if let Input::Confirmed(bytes) = input {
-        let mut line = Vec::new();
-        // A script that ends early does not read all of it, and says why on the other pipe.
-        let (_, heard) = tokio::join!(stdin.write_all(bytes), stdout.read_until(b'\n', &mut line));
-        heard?;
-        if line == WHOLE {
-            let _ = stdin.write_all(GO).await;
-        }
-    }
-    drop(stdin);
-    stdout.read_to_end(out).await.map(drop)
+/// The first program of that name in PATH.
+pub(crate) fn in_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .filter(|folder| folder.is_absolute())
+        .map(|folder| folder.join(name))
+        .find(|program| program.is_file())
 }
 
 /// The host in `tcp://host:port` or `ssh://user@host`; a socket's is this machine.
@@ -169,7 +118,7 @@ fn remote_host(endpoint: &str) -> Option<String> {
 }
 
 /// Whether docker said that there is no such thing, rather than that it could not be asked.
-pub(super) fn knows_none(said: &Said) -> bool {
+pub(crate) fn knows_none(said: &Said) -> bool {
     said.err.to_ascii_lowercase().contains("no such")
 }
 

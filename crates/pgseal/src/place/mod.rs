@@ -2,10 +2,11 @@
 //! inside. Everything of that user's is touched through a delegate.
 
 mod answers;
+pub(crate) mod call;
 pub(crate) mod cluster;
 mod configuration;
 mod container;
-mod docker;
+pub(crate) mod docker;
 mod hands;
 mod inside;
 pub(crate) mod log;

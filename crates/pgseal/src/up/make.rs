@@ -3,19 +3,20 @@
 
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, fchown};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use pgseal_conf::block::{self, Block, Place};
-use pgseal_pki::{CertificateAuthority, server_with_key_pem};
+use pgseal_pki::{CertificateAuthority, IssuedCertificate as Issued, server_with_key_pem};
 
 use super::observe::UpFacts;
-use super::plan::UpPlan;
+use super::plan::{CertificatePlan, UpPlan};
 use super::wish::Wish;
 use crate::delegate::Delegate;
 use crate::delegate::message::{Reply, Request};
 use crate::failure::{Failure, Result};
 use crate::folder::layout::Folder;
 use crate::folder::lock::Lock;
+use crate::folder::settings::Settings;
 use crate::folder::state::{self, State};
 use crate::folder::{client_files, configuration};
 use crate::privilege::files;
@@ -24,8 +25,11 @@ use crate::server::said::last_lines;
 
 /// postgresql.conf as initdb writes it is 30 kB.
 const CONFIGURATION_LIMIT: u64 = 1 << 20;
-const SECRET: u32 = 0o600;
-const PUBLIC: u32 = 0o644;
+/// What stands above the lines of ours in postgresql.conf.
+pub(super) const NOTE: &str =
+    "TLS only. Made by pgseal up; the last setting of a name wins, so keep this at the end.";
+pub(super) const SECRET: u32 = 0o600;
+pub(super) const PUBLIC: u32 = 0o644;
 const PRIVATE_FOLDER: u32 = 0o700;
 const OPEN_FOLDER: u32 = 0o755;
 /// The folder itself: everybody may pass through to `client/`, and nobody else may open it, since whoever can
@@ -46,29 +50,31 @@ pub(crate) async fn make(
     for ignore in [".gitignore", ".dockerignore"] {
         write(&folder.root().join(ignore), PUBLIC, b"*\n")?;
     }
-    certificates(folder, plan, wish.authority_passphrase.as_ref(), delegate).await?;
-    client(folder, plan, password)?;
+    let issued = certificates(folder, &plan.certificates, wish.authority_passphrase.as_ref())?;
+    delegate.create(&folder.pem(), SECRET, server_with_key_pem(&issued).as_bytes()).await?;
+    delegate.create(&folder.public_certificate(), PUBLIC, issued.certificate_pem.as_bytes()).await?;
+    client(folder, &plan.settings, password)?;
     initdb(facts, plan, password, delegate).await?;
     configure(folder, plan, delegate).await
 }
 
 /// Makes the folder where there was none, and takes its lock before anything lies in it: of two `up`s
 /// that begin at once, the one that comes second changes nothing.
-pub(crate) fn claim(facts: &UpFacts) -> Result<Lock> {
-    let root = facts.folder.root();
+pub(crate) fn claim(folder: &Folder, folder_is_there: bool) -> Result<Lock> {
+    let root = folder.root();
     let came_first = || {
         Failure::new(format!("another pgseal command works on {}", root.display()))
             .because("it was not there a moment ago")
             .hint("wait until that command has ended, then again")
     };
-    if !facts.folder_is_there {
+    if !folder_is_there {
         files::make_folder(root, PASSABLE_FOLDER).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => came_first(),
             _ => Failure::io("make the folder", root, &error),
         })?;
     }
     let lock = Lock::take(root)?;
-    match state::observe(&facts.folder)? {
+    match state::observe(folder)? {
         State::Empty | State::Unfinished => Ok(lock),
         State::Absent | State::Made(_) => Err(came_first()),
     }
@@ -86,19 +92,25 @@ pub(crate) fn finish(folder: &Folder) -> Result<()> {
     files::remove(&mark).map_err(|error| Failure::io("remove", &mark, &error))
 }
 
-fn write(path: &Path, mode: u32, bytes: &[u8]) -> Result<()> {
+pub(super) fn write(path: &Path, mode: u32, bytes: &[u8]) -> Result<()> {
     files::create(path, mode, bytes).map_err(|error| Failure::io("write", path, &error))
+}
+
+/// The CA's folder, and the clients'.
+pub(super) fn own_folders(folder: &Folder) -> Result<()> {
+    make_folder(&folder.authority(), PRIVATE_FOLDER)?;
+    make_folder(&folder.client(), OPEN_FOLDER)
+}
+
+fn make_folder(path: &Path, mode: u32) -> Result<()> {
+    files::make_folder(path, mode).map_err(|error| Failure::io("make the folder", path, &error))
 }
 
 fn folders(facts: &UpFacts) -> Result<()> {
     let folder = &facts.folder;
-    let make = |path: PathBuf, mode| {
-        files::make_folder(&path, mode).map_err(|error| Failure::io("make the folder", &path, &error))
-    };
-    make(folder.authority(), PRIVATE_FOLDER)?;
-    make(folder.client(), OPEN_FOLDER)?;
+    own_folders(folder)?;
     for path in folder.of_the_server() {
-        make(path.clone(), PRIVATE_FOLDER)?;
+        make_folder(&path, PRIVATE_FOLDER)?;
         give(&path, facts)
             .map_err(|error| Failure::io(&format!("give user {}", facts.server_user.name), &path, &error))?;
     }
@@ -114,12 +126,12 @@ fn give(path: &Path, facts: &UpFacts) -> io::Result<()> {
     fchown(&open, Some(facts.server_user.uid), Some(facts.server_user.gid))
 }
 
-async fn certificates(
+/// Makes the CA and signs the certificate; the CA's folder and the clients' have theirs when this returns.
+pub(super) fn certificates(
     folder: &Folder,
-    plan: &UpPlan,
+    plan: &CertificatePlan,
     passphrase: Option<&Secret>,
-    delegate: &mut Delegate,
-) -> Result<()> {
+) -> Result<Issued> {
     let cannot =
         |error: &dyn std::fmt::Display| Failure::new(format!("could not make the certificates: {error}"));
     let authority = CertificateAuthority::create(&plan.authority).map_err(|error| cannot(&error))?;
@@ -137,33 +149,35 @@ async fn certificates(
     write(&folder.authority_certificate(), PUBLIC, authority.certificate_pem().as_bytes())?;
     write(&folder.issued(), PUBLIC, issued.certificate_pem.as_bytes())?;
     write(&folder.client_ca(), PUBLIC, authority.certificate_pem().as_bytes())?;
-    delegate.create(&folder.pem(), SECRET, server_with_key_pem(&issued).as_bytes()).await?;
-    delegate.create(&folder.public_certificate(), PUBLIC, issued.certificate_pem.as_bytes()).await
+    Ok(issued)
 }
 
-fn client(folder: &Folder, plan: &UpPlan, password: &Secret) -> Result<()> {
-    let settings = &plan.settings;
+/// What clients are handed.
+pub(super) fn client(folder: &Folder, settings: &Settings, password: &Secret) -> Result<()> {
     let pgpass = client_files::pgpass_text(settings, password)?;
     write(&folder.passfile(), SECRET, pgpass.as_bytes())?;
     write(&folder.service_file(), PUBLIC, client_files::service_text(folder, settings)?.as_bytes())?;
     write(&folder.connection_text(), PUBLIC, client_files::connection_text(folder, settings)?.as_bytes())
 }
 
-async fn initdb(facts: &UpFacts, plan: &UpPlan, password: &Secret, delegate: &mut Delegate) -> Result<()> {
-    let data = facts.folder.data();
-    let arguments = [
+pub(super) fn initdb_arguments(data: &Path, settings: &Settings) -> [String; 7] {
+    [
         "--pgdata".to_owned(),
         data.display().to_string(),
-        format!("--username={}", plan.settings.server.username),
+        format!("--username={}", settings.server.username),
         // The password comes over a pipe that the delegate itself made.
         "--pwfile=/dev/stdin".to_owned(),
         "--encoding=UTF8".to_owned(),
         "--auth-host=scram-sha-256".to_owned(),
         "--auth-local=scram-sha-256".to_owned(),
-    ];
+    ]
+}
+
+async fn initdb(facts: &UpFacts, plan: &UpPlan, password: &Secret, delegate: &mut Delegate) -> Result<()> {
+    let data = facts.folder.data();
     let request = Request::Run {
         program: facts.binaries.initdb.clone(),
-        arguments: arguments.to_vec(),
+        arguments: initdb_arguments(&data, &plan.settings).to_vec(),
         folder: data.clone(),
     };
     let line = zeroize::Zeroizing::new(format!("{}\n", password.reveal()));
@@ -194,8 +208,7 @@ async fn configure(folder: &Folder, plan: &UpPlan, delegate: &mut Delegate) -> R
     let main = data.join("postgresql.conf");
     let before = delegate.read(&main, CONFIGURATION_LIMIT).await?;
     let lines = configuration::settings_lines(folder, &plan.settings);
-    let note = "TLS only. Made by pgseal up; the last setting of a name wins, so keep this at the end.";
-    let after = Block::new(&plan.change, note, lines)
+    let after = Block::new(&plan.change, NOTE, lines)
         .and_then(|block| block::insert(&before, Place::End, &block))
         .map_err(|error| {
             Failure::new(format!("could not add the settings to {}: {error}", main.display()))

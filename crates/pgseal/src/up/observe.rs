@@ -20,7 +20,6 @@ use crate::server::port;
 #[derive(Clone, Debug)]
 pub(crate) struct UpFacts {
     pub(crate) folder: Folder,
-    pub(crate) folder_is_there: bool,
     pub(crate) invoker: SystemUser,
     pub(crate) server_user: SystemUser,
     pub(crate) binaries: Binaries,
@@ -45,7 +44,6 @@ pub(crate) async fn observe(
     let (listen, port) = free_port(wish, delegate).await?;
     Ok(UpFacts {
         folder: folder.clone(),
-        folder_is_there,
         invoker: SystemUser::current()?,
         server_user: delegate.user().clone(),
         binaries,

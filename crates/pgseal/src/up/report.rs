@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::run::Done;
+use super::wish::Engine;
 use crate::failure::Result;
 use crate::folder::client_files;
 use crate::report::escape::for_terminal;
@@ -21,6 +22,11 @@ pub(crate) struct UpRow<'a> {
     host: String,
     port: u16,
     pid: Option<i32>,
+    /// `native` or `compose`.
+    engine: &'static str,
+    /// The container's name, and the image that it was made of.
+    container: Option<&'a str>,
+    image: Option<&'a str>,
     pg_version: &'a str,
     bindir: String,
     run_as: &'a str,
@@ -28,7 +34,8 @@ pub(crate) struct UpRow<'a> {
     uri: String,
     passfile: String,
     service_file: String,
-    log_file: String,
+    /// Null in a container, whose log docker keeps.
+    log_file: Option<String>,
     claims: Vec<ClaimRow<'a>>,
     left_out: Vec<LeftOutRow<'a>>,
 }
@@ -43,6 +50,9 @@ pub(crate) fn row(done: &Done) -> Result<UpRow<'_>> {
         host: settings.host(),
         port: settings.server.port,
         pid: done.pid,
+        engine: if settings.compose.is_some() { Engine::Compose } else { Engine::Native }.as_str(),
+        container: done.container.as_deref(),
+        image: settings.compose.as_ref().map(|compose| compose.image.as_str()),
         pg_version: &settings.server.version,
         bindir: settings.server.bindir.display().to_string(),
         run_as: &settings.server.run_as,
@@ -50,7 +60,7 @@ pub(crate) fn row(done: &Done) -> Result<UpRow<'_>> {
         uri: client_files::uri(folder, settings)?,
         passfile: folder.passfile().display().to_string(),
         service_file: folder.service_file().display().to_string(),
-        log_file: folder.log().display().to_string(),
+        log_file: settings.compose.is_none().then(|| folder.log().display().to_string()),
         claims: proof::claim_rows(&done.proof),
         left_out: proof::left_out_rows(&done.proof),
     })
@@ -59,10 +69,11 @@ pub(crate) fn row(done: &Done) -> Result<UpRow<'_>> {
 pub(crate) fn human(done: &Done, screen: Screen) -> Result<String> {
     let Done { folder, settings, facts, .. } = done;
     let server = &settings.server;
+    let from = settings.compose.as_ref().map(|compose| compose.image.clone());
     let mut lines = vec![for_terminal(&format!(
         "PostgreSQL {} ({}) in {}, as user {}",
         server.version,
-        server.bindir.display(),
+        from.unwrap_or_else(|| server.bindir.display().to_string()),
         folder.root().display(),
         server.run_as
     ))];
@@ -82,10 +93,13 @@ pub(crate) fn human(done: &Done, screen: Screen) -> Result<String> {
                 .map(|line| format!("  {}", for_terminal(&line))),
         );
     } else {
+        let log = match &done.container {
+            Some(name) => format!("docker logs {name}"),
+            None => folder.log().display().to_string(),
+        };
         lines.push(for_terminal(&format!(
-            "The proof is not complete, so the server was stopped. Everything is kept in {} for study: {}",
+            "The proof is not complete, so the server was stopped. Everything is kept in {} for study: {log}",
             folder.root().display(),
-            folder.log().display()
         )));
     }
     Ok(lines.join("\n"))

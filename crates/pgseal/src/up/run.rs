@@ -5,11 +5,11 @@ use std::cell::RefCell;
 use time::OffsetDateTime;
 
 use super::database::ensure_database;
-use super::make;
-use super::observe::{UpFacts, observe};
-use super::plan::plan;
+use super::observe::observe;
+use super::plan::{CertificatePlan, plan};
 use super::undo::{Undo, Undone, clear};
-use super::wish::Wish;
+use super::wish::{Engine, Wish};
+use super::{compose, make};
 use crate::delegate::Delegate;
 use crate::failure::{Failure, Result};
 use crate::folder::control;
@@ -58,6 +58,8 @@ pub(crate) struct Done {
     pub(crate) settings: Settings,
     pub(crate) state: UpState,
     pub(crate) pid: Option<i32>,
+    /// Its name, where the server runs in one.
+    pub(crate) container: Option<String>,
     /// What was made or found, title and text.
     pub(crate) facts: Vec<(&'static str, String)>,
     pub(crate) warnings: Vec<String>,
@@ -69,10 +71,20 @@ pub(crate) async fn up(folder: &Folder, wish: &Wish) -> Result<Done> {
     let shield = Shield::default();
     let undo = RefCell::new(None);
     let work = async {
-        match state::observe(folder)? {
-            State::Made(settings) => again(folder, *settings, wish, &shield).await,
-            State::Absent => create(folder, false, wish, &shield, &undo).await,
-            State::Empty | State::Unfinished => create(folder, true, wish, &shield, &undo).await,
+        let folder_is_there = match state::observe(folder)? {
+            State::Made(settings) => {
+                differs(folder, &settings, wish)?;
+                return match &settings.compose {
+                    Some(made) => compose::run::again(folder, &settings, made).await,
+                    None => again(folder, *settings, &shield).await,
+                };
+            }
+            State::Absent => false,
+            State::Empty | State::Unfinished => true,
+        };
+        match engine(wish)? {
+            Engine::Native => create(folder, folder_is_there, wish, &shield, &undo).await,
+            Engine::Compose => compose::run::create(folder, folder_is_there, wish, &shield, &undo).await,
         }
     };
     let outcome = interruptible(&shield, work).await;
@@ -122,10 +134,10 @@ async fn create(
     let plan = plan(&facts, wish, now)?;
     let password = wish.password.clone().map_or_else(Secret::generate, Ok)?;
     client_files::pgpass_text(&plan.settings, &password)?;
-    let lock = make::claim(&facts)?;
-    *undo.borrow_mut() = Some(Undo::new(folder.clone(), user.clone(), !folder_is_there, lock));
+    let lock = make::claim(folder, folder_is_there)?;
+    *undo.borrow_mut() = Some(Undo::new(folder.clone(), Some(user.clone()), !folder_is_there, lock));
     if folder_is_there {
-        clear(folder, &user).await?;
+        clear(folder, Some(&user)).await?;
     }
     make::begin(folder)?;
     say_progress(&format!("making a server in {}", folder.root().display()));
@@ -152,27 +164,40 @@ async fn create(
     })?;
     Ok(Done {
         folder: folder.clone(),
-        facts: made_facts(&facts, &plan.settings, &plan.authority.not_after, &plan.leaf.not_after, pid),
+        facts: made_facts(folder, &plan.settings, &plan.certificates, listening(&plan.settings, pid)),
         warnings: warnings(folder, wish),
         settings: plan.settings,
         state: if stopped { UpState::Stopped } else { UpState::Created },
         pid: (!stopped).then_some(pid),
+        container: None,
         proof,
     })
 }
 
-/// A folder that is ours already: nothing in it is changed.
-async fn again(folder: &Folder, settings: Settings, wish: &Wish, shield: &Shield) -> Result<Done> {
-    let differences = wish.differs_from(&settings);
-    if !differences.is_empty() {
-        return Err(Failure::usage(format!(
-            "{} holds a server that was made otherwise",
-            folder.root().display()
-        ))
-        .because_all(differences)
-        .hint("leave those options out, or name another folder"));
+/// The engine for a new server.
+pub(super) fn engine(wish: &Wish) -> Result<Engine> {
+    match wish.engine.unwrap_or(Engine::Native) {
+        Engine::Native if wish.image.is_some() || wish.container_name.is_some() => {
+            Err(Failure::usage("--image and --container-name go with --engine compose")
+                .hint("pgseal up --engine compose …"))
+        }
+        engine => Ok(engine),
     }
-    authority::check(folder)?;
+}
+
+/// A server that was made otherwise is not changed behind its users' backs.
+pub(super) fn differs(folder: &Folder, settings: &Settings, wish: &Wish) -> Result<()> {
+    let differences = wish.differs_from(settings);
+    if differences.is_empty() {
+        return authority::check(folder);
+    }
+    Err(Failure::usage(format!("{} holds a server that was made otherwise", folder.root().display()))
+        .because_all(differences)
+        .hint("leave those options out, or name another folder"))
+}
+
+/// A folder that is ours already: nothing in it is changed.
+async fn again(folder: &Folder, settings: Settings, shield: &Shield) -> Result<Done> {
     let user = server_user(Some(&settings.server.run_as))?;
     let mut delegate = Delegate::start(&user).await?;
     let _lock = Lock::take(folder.root())?;
@@ -196,33 +221,39 @@ async fn again(folder: &Folder, settings: Settings, wish: &Wish, shield: &Shield
         warnings: Vec::new(),
         state,
         pid: Some(pid),
+        container: None,
         settings,
         proof,
     })
 }
 
-fn made_facts(
-    facts: &UpFacts,
+pub(super) fn made_facts(
+    folder: &Folder,
     settings: &Settings,
-    authority_until: &OffsetDateTime,
-    leaf_until: &OffsetDateTime,
-    pid: i32,
+    certificates: &CertificatePlan,
+    started: String,
 ) -> Vec<(&'static str, String)> {
     let key = &settings.certificate.key_type;
-    let ca = facts.folder.authority_certificate();
+    let ca = folder.authority_certificate();
     let names = settings.certificate.names.join(", ");
+    let (authority_until, leaf_until) = (certificates.authority.not_after, certificates.leaf.not_after);
     vec![
         ("server CA", format!("{key}, until {}, {}", authority_until.date(), ca.display())),
         ("certificate", format!("{names}; until {} ({})", leaf_until.date(), settings.certificate.validity)),
-        ("started", listening(settings, pid)),
+        ("started", started),
     ]
 }
 
 fn listening(settings: &Settings, pid: i32) -> String {
+    format!("{}, pid {pid}", sockets(settings))
+}
+
+/// Where clients reach it.
+pub(super) fn sockets(settings: &Settings) -> String {
     let port = settings.server.port;
     let places: Vec<String> =
         settings.server.listen.iter().map(|ip| std::net::SocketAddr::new(*ip, port).to_string()).collect();
-    format!("{}, pid {pid}", places.join(", "))
+    places.join(", ")
 }
 
 fn warnings(folder: &Folder, wish: &Wish) -> Vec<String> {
@@ -240,7 +271,7 @@ fn warnings(folder: &Folder, wish: &Wish) -> Vec<String> {
     warnings
 }
 
-fn say_progress(text: &str) {
+pub(super) fn say_progress(text: &str) {
     use std::io::IsTerminal as _;
     if std::io::stderr().is_terminal() {
         say(&format!("pgseal: {text}"));

@@ -11,7 +11,7 @@ use crate::folder::layout::Folder;
 use crate::folder::lock::Lock;
 use crate::folder::state;
 use crate::privilege::files::{self, Kind};
-use crate::privilege::user::{SystemUser, effective_uid};
+use crate::privilege::user::{SystemUser, effective_uid, server_user};
 use crate::server::process::StopOutcome;
 
 /// Until [`Undo::keep`] is called, [`Undo::run`] takes everything away again.
@@ -19,7 +19,8 @@ use crate::server::process::StopOutcome;
 /// It holds the folder's lock to its end, so that nobody begins anew in what it takes away.
 pub(crate) struct Undo {
     folder: Folder,
-    user: SystemUser,
+    /// Who runs a server on this machine.
+    user: Option<SystemUser>,
     folder_is_new: bool,
     kept: bool,
     _lock: Lock,
@@ -38,7 +39,12 @@ pub(crate) enum Undone {
 }
 
 impl Undo {
-    pub(crate) const fn new(folder: Folder, user: SystemUser, folder_is_new: bool, lock: Lock) -> Self {
+    pub(crate) const fn new(
+        folder: Folder,
+        user: Option<SystemUser>,
+        folder_is_new: bool,
+        lock: Lock,
+    ) -> Self {
         Self { folder, user, folder_is_new, kept: false, _lock: lock }
     }
 
@@ -59,7 +65,7 @@ impl Undo {
     }
 
     async fn remove(&self) -> Result<()> {
-        clear(&self.folder, &self.user).await?;
+        clear(&self.folder, self.user.as_ref()).await?;
         if self.folder_is_new {
             remove_one(self.folder.root(), |path| fs::remove_dir(path))?;
         }
@@ -67,17 +73,45 @@ impl Undo {
     }
 }
 
-/// Empties a folder: one that never held data, or one that is to be deleted.
-pub(crate) async fn clear(folder: &Folder, user: &SystemUser) -> Result<()> {
+/// Empties a folder: one that never held data, or one that is to be deleted. `user` runs a server on this
+/// machine; `None` where none was ever meant to.
+pub(crate) async fn clear(folder: &Folder, user: Option<&SystemUser>) -> Result<()> {
     // Cut off from here on, it must never be started again on half of its data. Where the disk is too full
     // for the mark, removing makes room.
     let _ = files::create(&folder.unfinished(), 0o644, state::UNFINISHED);
+    super::compose::undo::remove_project(folder).await?;
+    server_folders(folder, user).await?;
+    for path in [folder.authority(), folder.client()] {
+        remove_one(&path, |path| fs::remove_dir_all(path))?;
+    }
+    for path in [
+        folder.root().join(".gitignore"),
+        folder.root().join(".dockerignore"),
+        folder.env_file(),
+        folder.compose_file(),
+        folder.settings(),
+        // The mark goes last: until then the next `up` knows what it looks at.
+        folder.unfinished(),
+    ] {
+        remove_one(&path, |path| fs::remove_file(path))?;
+    }
+    Ok(())
+}
+
+/// Removes the folders of a server on this machine, where there are any.
+async fn server_folders(folder: &Folder, user: Option<&SystemUser>) -> Result<()> {
+    if folder.of_the_server().iter().all(|path| files::status(path).is_ok_and(|found| found.is_none())) {
+        return Ok(());
+    }
     // A cut-off `up` may have been told another user to run as.
-    let owner = match files::status(&folder.data()) {
-        Ok(Some(found)) if found.uid != user.uid && found.uid != effective_uid() => {
+    let owner = match (files::status(&folder.data()), user) {
+        (Ok(Some(found)), user)
+            if found.uid != effective_uid() && user.is_none_or(|user| user.uid != found.uid) =>
+        {
             SystemUser::with_uid(found.uid)?
         }
-        _ => user.clone(),
+        (_, Some(user)) => user.clone(),
+        (_, None) => server_user(None)?,
     };
     let mut delegate = Delegate::start(&owner).await?;
     for path in folder.of_the_server() {
@@ -94,18 +128,6 @@ pub(crate) async fn clear(folder: &Folder, user: &SystemUser) -> Result<()> {
             _ => continue,
         }
         remove_one(&path, |path| fs::remove_dir(path))?;
-    }
-    for path in [folder.authority(), folder.client()] {
-        remove_one(&path, |path| fs::remove_dir_all(path))?;
-    }
-    for path in [
-        folder.root().join(".gitignore"),
-        folder.root().join(".dockerignore"),
-        folder.settings(),
-        // The mark goes last: until then the next `up` knows what it looks at.
-        folder.unfinished(),
-    ] {
-        remove_one(&path, |path| fs::remove_file(path))?;
     }
     Ok(())
 }

@@ -9,9 +9,30 @@ use crate::failure::{Failure, Result};
 use crate::folder::settings::Settings;
 use crate::privilege::secret::Secret;
 
+/// What runs the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Engine {
+    /// A process of this machine.
+    Native,
+    /// A container of a compose project.
+    Compose,
+}
+
+impl Engine {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Compose => "compose",
+        }
+    }
+}
+
 /// The options of `pgseal up`; `None` where nothing was said.
 #[derive(Debug, Default)]
 pub(crate) struct Wish {
+    pub(crate) engine: Option<Engine>,
+    pub(crate) image: Option<String>,
+    pub(crate) container_name: Option<String>,
     pub(crate) sans: Vec<SubjectAltName>,
     pub(crate) port: Option<u16>,
     pub(crate) listen: Vec<IpAddr>,
@@ -95,6 +116,18 @@ pub(crate) fn superuser_name(option: &str, name: &str) -> Result<String> {
     }
 }
 
+/// A container's name, as docker takes it.
+pub(crate) fn container_name(name: &str) -> Result<String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    let first = name.starts_with(|first: char| first.is_ascii_alphanumeric());
+    // It becomes a name in the certificate, too (RFC 1035: a label has at most 63 letters).
+    if first && name.len() <= 63 && name.chars().all(plain) {
+        return Ok(name.to_owned());
+    }
+    Err(Failure::usage(format!("--container-name {name:?} is no name that docker gives a container"))
+        .hint("letters, digits, and _ . - behind the first; at most 63"))
+}
+
 impl Wish {
     /// Where the wish differs from what a folder was made with: such a server is not changed behind
     /// its users' backs.
@@ -112,6 +145,13 @@ impl Wish {
             self.port.filter(|port| *port != 0).map(|port| port.to_string()),
             &server.port.to_string(),
         );
+        let compose = made.compose.as_ref();
+        let engine = if compose.is_some() { Engine::Compose } else { Engine::Native };
+        differ("--engine", self.engine.map(|engine| engine.as_str().to_owned()), engine.as_str());
+        let image = compose.map_or("no image", |compose| compose.image.as_str());
+        differ("--image", self.image.clone(), image);
+        let container = compose.and_then(|compose| compose.container_name.as_deref());
+        differ("--container-name", self.container_name.clone(), container.unwrap_or("no --container-name"));
         differ("--username", self.username.clone(), &server.username);
         differ("--dbname", self.dbname.clone(), &server.dbname);
         differ("--run-as", self.run_as.clone(), &server.run_as);

@@ -1,0 +1,10 @@
+//! Docker Compose: its client, a project's containers and volumes, what an image is made for, and the compose file
+//! of a sealed server. Knows nothing of TLS and of what is proved.
+
+pub(crate) mod archive;
+pub(crate) mod client;
+pub(crate) mod daemon;
+pub(crate) mod image;
+pub(crate) mod project;
+pub(crate) mod scalar;
+pub(crate) mod text;
