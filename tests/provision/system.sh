@@ -2,7 +2,7 @@
 # Installs what is missing through the system's own package manager, and nothing when nothing is missing.
 #   tests/provision/system.sh NEED…
 # NEED is one of: server (a PostgreSQL server, any version, and psql), postgresql-15, openssl, python3, jq, pip, npm, ip (of iproute2),
-# dockerd, docker (its client).
+# dockerd, docker (its client), certtool (of GnuTLS), javac (a JDK), jdbc (PostgreSQL's driver for it).
 # No PostgreSQL cluster is created or started by it.
 set -eu
 
@@ -26,6 +26,7 @@ present() {
     case $1 in
     server) server_present && command -v psql >/dev/null 2>&1 ;;
     postgresql-15) [ -x /usr/lib/postgresql/15/bin/postgres ] && command -v psql >/dev/null 2>&1 ;;
+    jdbc) [ -e /usr/share/java/postgresql.jar ] ;;
     pip) python3 -m pip --version >/dev/null 2>&1 || /usr/bin/python3 -m pip --version >/dev/null 2>&1 ;;
     *) command -v "$1" >/dev/null 2>&1 ;;
     esac
@@ -47,6 +48,12 @@ packages() { # manager need
     apk:server | pacman:server) [ "$1" = apk ] && echo postgresql postgresql-client || echo postgresql ;;
     *:server) echo postgresql-server postgresql ;;
     *:postgresql-15) return 1 ;;
+    apt-get:jdbc) echo libpostgresql-jdbc-java ;;
+    dnf:jdbc | yum:jdbc) echo postgresql-jdbc ;;
+    apt-get:javac) echo default-jdk-headless ;;
+    dnf:javac | yum:javac) echo java-devel ;;
+    apt-get:certtool) echo gnutls-bin ;;
+    dnf:certtool | yum:certtool | apk:certtool) echo gnutls-utils ;;
     pacman:python3) echo python ;;
     brew:python3 | brew:pip) echo python ;;
     apk:pip) echo py3-pip ;;

@@ -264,6 +264,11 @@ impl Certificate {
         signature::check(&issuer.public_key, &self.signature_algorithm_id, signed, &self.signature)
     }
 
+    /// The serial number as encoded: big-endian, two's complement, as revocation lists have it.
+    pub fn serial_bytes(&self) -> &[u8] {
+        &self.serial
+    }
+
     pub(crate) fn signature_oid(&self) -> &str {
         &self.signature_oid
     }

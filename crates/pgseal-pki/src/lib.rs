@@ -38,7 +38,7 @@ pub use crl::{RevocationList, RevocationListError, RevocationListFault};
 pub use fingerprint::Fingerprint;
 pub use key::{KeyError, KeyPem, KeyType};
 pub use names::{LibpqRules, NameRefusal, libpq_matches};
-pub use one_pem::{server_with_encrypted_key_pem, server_with_key_pem};
+pub use one_pem::{client_with_key_pem, server_with_encrypted_key_pem, server_with_key_pem};
 pub use permitted::PermittedNames;
 pub use public_key::{KeyKind, PublicKey};
 pub use san::{SanError, SubjectAltName};

@@ -26,13 +26,20 @@ pub fn server_with_encrypted_key_pem(
     Ok(with_key(&issued.key.encrypted_pem(passphrase)?, issued))
 }
 
+/// The private key, the leaf, its intermediates: for a client, whose `sslkey` and `sslcert` may name one file.
+pub fn client_with_key_pem(issued: &IssuedCertificate) -> Zeroizing<String> {
+    joined(["", issued.key.as_str(), &issued.certificate_pem, &issued.chain_pem])
+}
+
 fn with_key(key: &str, issued: &IssuedCertificate) -> Zeroizing<String> {
-    let size = WARNING.len() + key.len() + issued.certificate_pem.len() + issued.chain_pem.len();
+    joined([WARNING, key, &issued.certificate_pem, &issued.chain_pem])
+}
+
+fn joined(parts: [&str; 4]) -> Zeroizing<String> {
     // Sized at once: growing would leave copies of the key behind.
-    let mut text = Zeroizing::new(String::with_capacity(size));
-    text.push_str(WARNING);
-    text.push_str(key);
-    text.push_str(&issued.certificate_pem);
-    text.push_str(&issued.chain_pem);
+    let mut text = Zeroizing::new(String::with_capacity(parts.iter().map(|part| part.len()).sum()));
+    for part in parts {
+        text.push_str(part);
+    }
     text
 }

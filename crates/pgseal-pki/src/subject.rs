@@ -97,6 +97,18 @@ impl Subject {
         Some(Self { parts: vec![(kind, name.to_owned())] })
     }
 
+    /// The same with this common name, as its most specific part; refused where it has another one.
+    pub fn with_common_name(&self, name: &str) -> Result<Self, SubjectError> {
+        let Some(kind) = KINDS.first() else { return Ok(self.clone()) };
+        if let Some((_, known)) = self.parts.iter().find(|(other, _)| *other == kind) {
+            return if known == name { Ok(self.clone()) } else { Err(SubjectError::Repeated(kind.name)) };
+        }
+        check(kind, name)?;
+        let mut parts = self.parts.clone();
+        parts.push((kind, name.to_owned()));
+        Ok(Self { parts })
+    }
+
     pub(crate) fn to_rcgen(&self) -> DistinguishedName {
         let mut name = DistinguishedName::new();
         for (kind, value) in &self.parts {

@@ -46,6 +46,17 @@ impl Passphrase {
         }
     }
 
+    /// Reads a new one. On a terminal it is asked for twice.
+    pub(crate) fn invent(&self, of: &str) -> Result<Secret> {
+        let Self::Ask = self else { return self.given(of) };
+        let first = ask(&format!("New passphrase of {of}: "), of)?;
+        let second = ask("The same again: ", of)?;
+        if first.reveal() == second.reveal() {
+            return Ok(first);
+        }
+        Err(Failure::stopped("the two passphrases differ").because("nothing was changed"))
+    }
+
     fn given(&self, of: &str) -> Result<Secret> {
         let (bytes, place) = match self {
             Self::File(path) if path.as_os_str() == "-" => {

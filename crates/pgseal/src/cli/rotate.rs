@@ -6,6 +6,7 @@ use clap::Args;
 use pgseal_pki::{KeyType, SubjectAltName, Validity};
 
 use super::Outcome;
+use super::cert::options::command;
 use super::options::Format;
 use super::rotate_report as report;
 use crate::certs::passphrase::Passphrase;
@@ -42,6 +43,18 @@ pub(crate) struct Options {
     /// Its private key
     #[arg(long, value_name = "FILE", requires = "cert")]
     key: Option<PathBuf>,
+    /// The root that clients hold, for a certificate that is signed elsewhere
+    #[arg(long, value_name = "FILE", conflicts_with = "ca")]
+    sslrootcert: Option<PathBuf>,
+    /// Have this program sign: it gets the request on stdin, and prints the chain
+    #[arg(long, value_name = "PROGRAM", conflicts_with_all = ["ca", "cert"])]
+    issuer_command: Option<PathBuf>,
+    /// How long the program may take for one try
+    #[arg(long, value_name = "TIME", default_value = "60s", requires = "issuer_command")]
+    issuer_timeout: Validity,
+    /// How often it is tried
+    #[arg(long, value_name = "N", default_value_t = 3, requires = "issuer_command")]
+    issuer_tries: u32,
     /// A further name or address that clients use (repeatable)
     #[arg(long, value_name = "HOST|IP")]
     san: Vec<SubjectAltName>,
@@ -107,7 +120,7 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
             .because("nothing was changed")
             .hint("on the server's own machine, with its data directory, its cluster or its container as TARGET"));
     }
-    let wish = wish(&options);
+    let wish = wish(&options)?;
     if options.deploy_hook {
         return Ok(Outcome::well(hook::line(&options.target, &wish.source).await?));
     }
@@ -123,16 +136,25 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
     Ok(Outcome { text, ending })
 }
 
-fn wish(options: &Options) -> Wish {
-    let source = match (&options.ca, &options.cert, &options.key) {
+fn wish(options: &Options) -> Result<Wish> {
+    let source = match (&options.ca, &options.cert, &options.key, &options.issuer_command) {
         (Some(folder), ..) => Source::Authority(folder.clone()),
-        (_, Some(certificate), Some(key)) => {
+        (_, Some(certificate), Some(key), _) => {
             Source::Files { certificate: certificate.clone(), key: key.clone() }
+        }
+        (.., Some(program)) => {
+            let command = command(program, options.issuer_timeout, options.issuer_tries)?;
+            Source::Command {
+                program: command.program,
+                seconds: command.timeout.as_secs(),
+                tries: command.tries,
+            }
         }
         _ => Source::Remembered,
     };
-    Wish {
+    Ok(Wish {
         source,
+        root: options.sslrootcert.clone(),
         sans: options.san.clone(),
         validity: options.validity,
         key_type: options.key_type,
@@ -145,5 +167,5 @@ fn wish(options: &Options) -> Wish {
         allow_unseen: options.allow_unseen,
         accept_crash_window: options.accept_crash_window,
         if_due: options.if_due,
-    }
+    })
 }

@@ -39,6 +39,8 @@ struct Row<'a> {
     files: Vec<FileRow<'a>>,
     wire: Option<WireRow>,
     compromised: bool,
+    /// What is to be minded beside the certificate.
+    minds: &'a [String],
     proved: bool,
     claims: Vec<ClaimRow<'a>>,
     left_out: Vec<LeftOutRow<'a>>,
@@ -46,7 +48,7 @@ struct Row<'a> {
 
 #[derive(Debug, Serialize)]
 struct OriginRow {
-    /// `authority` or `files`.
+    /// `authority`, `files` or `command`.
     kind: &'static str,
     paths: Vec<String>,
 }
@@ -105,6 +107,7 @@ pub(super) fn json_text(done: &Done) -> Result<String> {
             seen_after_ms: watched.after.map(milliseconds),
         }),
         compromised: done.compromised,
+        minds: &done.minds,
         proved: done.proved,
         claims: proof::claim_rows(proof),
         left_out: proof::left_out_rows(proof),
@@ -115,6 +118,7 @@ fn origin_row(origin: &Origin) -> OriginRow {
     let (kind, paths) = match origin {
         Origin::Authority { folder } => ("authority", vec![folder]),
         Origin::Files { certificate, key } => ("files", vec![certificate, key]),
+        Origin::Command { program, .. } => ("command", vec![program]),
     };
     OriginRow { kind, paths: paths.into_iter().map(|path| path.display().to_string()).collect() }
 }
@@ -157,6 +161,7 @@ pub(super) fn human(done: &Done, screen: Screen) -> String {
         _ => {}
     }
     lines.extend(since_when(done, screen));
+    lines.extend(done.minds.iter().map(|mind| screen.line(Mark::Mind, "mind", &for_terminal(mind))));
     if let Some(path) = &done.renewed {
         lines.push(screen.line(
             Mark::Mind,
@@ -291,7 +296,7 @@ fn what_else(done: &Done) -> Vec<String> {
             folder.display(),
             done.before.as_ref().map_or_else(|| "its end".to_owned(), |old| old.not_after().date().to_string())
         )),
-        Origin::Files { .. } => lines.push(format!(
+        Origin::Files { .. } | Origin::Command { .. } => lines.push(format!(
             "  have whoever issued it revoke serial {serial}: until then whoever has the key can pass for this server"
         )),
     }

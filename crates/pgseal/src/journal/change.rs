@@ -128,6 +128,8 @@ pub(crate) enum Origin {
     Authority { folder: PathBuf },
     /// Taken from files that somebody else renews.
     Files { certificate: PathBuf, key: PathBuf },
+    /// Signed by a program, which gets so many seconds for each of so many tries.
+    Command { program: PathBuf, seconds: u64, tries: u32 },
 }
 
 /// A public file of pgseal's own user that goes with a change: the certificate last issued, a CA's new one.

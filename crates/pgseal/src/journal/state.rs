@@ -11,11 +11,25 @@ use crate::privilege::user::{effective_uid, running_as_root};
 
 /// The file with the ledger of a server's clients, in a folder that is made where there is none.
 pub(crate) fn ledger_file(server: &str) -> Result<PathBuf> {
+    Ok(private_folder("ledgers")?.join(format!("{server}.json")))
+}
+
+/// A folder of ours, made where it is not there yet.
+pub(crate) fn private_folder(name: &str) -> Result<PathBuf> {
     let root = state_folder()?;
     make_all(&root)?;
-    let folder = root.join("ledgers");
+    let folder = root.join(name);
     make(&folder)?;
-    Ok(folder.join(format!("{server}.json")))
+    Ok(folder)
+}
+
+/// The same, where there is one.
+pub(crate) fn find_private_folder(name: &str) -> Result<Option<PathBuf>> {
+    let folder = state_folder()?.join(name);
+    match files::status(&folder).map_err(|error| Failure::io("look at", &folder, &error))? {
+        None => Ok(None),
+        Some(found) => private(&folder, found).map(|()| Some(folder)),
+    }
 }
 
 /// `/var/lib/pgseal` for root, the XDG state directory for anybody else; `PGSEAL_STATE_DIR` before both.

@@ -2,16 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use pgseal_pki::public_key::KeyKind;
 use pgseal_pki::{
-    Certificate, CertificateAuthority, KeyType, LeafRequest, Purpose, Subject, SubjectAltName, read_bundle,
-    verify_chain,
+    Certificate, CertificateAuthority, KeyType, Purpose, Subject, SubjectAltName, read_bundle, verify_chain,
 };
 use time::{Duration, OffsetDateTime};
 
 use super::encrypted;
 use super::wish::{Source, Wish};
 use crate::certs::authority::{self, Role};
+use crate::certs::issuer::command::Command;
+use crate::certs::issuer::own::{OwnAuthority, key_type_of};
+use crate::certs::issuer::{Answer, Issuer as _, Order, Signed};
 use crate::failure::{Failure, Result};
 use crate::folder::layout::Folder;
 use crate::journal::{Journal, Origin, Phase};
@@ -52,6 +53,9 @@ pub(crate) fn origin(place: &Place, journal: Option<&Journal>, wish: &Wish) -> R
         Source::Files { certificate, key } => {
             Ok(Origin::Files { certificate: absolute(certificate)?, key: absolute(key)? })
         }
+        Source::Command { program, seconds, tries } => {
+            Ok(Origin::Command { program: absolute(program)?, seconds: *seconds, tries: *tries })
+        }
         Source::Remembered => match remembered(place, journal)? {
             Some(origin) => Ok(origin),
             None => Err(Failure::usage(format!(
@@ -59,7 +63,7 @@ pub(crate) fn origin(place: &Place, journal: Option<&Journal>, wish: &Wish) -> R
                 place.word
             ))
             .because("no change that pgseal made of this server installed one")
-            .hint("--ca DIR for a CA of your own, or --cert FILE --key FILE; it is remembered then")),
+            .hint("--ca DIR for a CA of your own, --cert FILE --key FILE, or --issuer-command PROGRAM; it is remembered then")),
         },
     }
 }
@@ -84,7 +88,12 @@ fn remembered(place: &Place, journal: Option<&Journal>) -> Result<Option<Origin>
 }
 
 /// Chooses, and issues where that is called for; writes nothing.
-pub(crate) fn choose(facts: &Facts, origin: Origin, wish: &Wish, now: OffsetDateTime) -> Result<Chosen> {
+pub(crate) async fn choose(
+    facts: &Facts,
+    origin: Origin,
+    wish: &Wish,
+    now: OffsetDateTime,
+) -> Result<Chosen> {
     let present = facts.certificate.as_ref().ok();
     if wish.if_due
         && let Some(present) = present
@@ -109,6 +118,19 @@ pub(crate) fn choose(facts: &Facts, origin: Origin, wish: &Wish, now: OffsetDate
             let sealed = encrypted::passphrase(facts, wish)?;
             Ok(Chosen::New(Box::new(Next { new, origin, cut_short, renewed, sealed })))
         }
+        Origin::Command { program, seconds, tries } => {
+            let sealed = encrypted::passphrase(facts, wish)?;
+            let timeout = std::time::Duration::from_secs(*seconds);
+            let command = Command { program: program.clone(), timeout, tries: *tries };
+            let order = order(facts, present.map(|present| &present.leaf), wish);
+            let Answer::Issued(signed) = command.issue(&order, now).await? else {
+                return Err(
+                    Failure::new("the program answered with a request").because("nothing was changed")
+                );
+            };
+            let new = sound(facts, *signed, &order, wish, now)?;
+            Ok(Chosen::New(Box::new(Next { new, origin, cut_short: None, renewed: None, sealed })))
+        }
         Origin::Files { certificate, key } => {
             if let Some(why) = nothing_newer(certificate, present, wish)? {
                 return Ok(Chosen::Kept(why));
@@ -123,9 +145,7 @@ pub(crate) fn choose(facts: &Facts, origin: Origin, wish: &Wish, now: OffsetDate
             if let Some(present) = present {
                 fit_to_follow(&new, present, facts, wish)?;
             }
-            if new.authority.is_none() {
-                new.authority = still_trusted(facts, &new, now);
-            }
+            new.authority = root_of(facts, &new, wish, now)?;
             Ok(Chosen::New(Box::new(Next { new, origin, cut_short: None, renewed: None, sealed })))
         }
     }
@@ -140,6 +160,18 @@ fn due(leaf: &Certificate) -> OffsetDateTime {
     leaf.not_after() - (leaf.not_after() - leaf.not_before()) / 3
 }
 
+/// What is wished of whoever signs: the present certificate once more.
+fn order(facts: &Facts, present: Option<&Certificate>, wish: &Wish) -> Order {
+    let names = names(facts, present, &wish.sans);
+    Order {
+        purpose: Purpose::Server,
+        subject: present.and_then(|leaf| subject_again(leaf, &names)),
+        sans: names,
+        key_type: wish.key_type.unwrap_or_else(|| present.map_or(KeyType::default(), key_type_of)),
+        life: wish.validity.map_or_else(|| life_of(present), pgseal_pki::Validity::duration),
+    }
+}
+
 fn issue(
     authority: &CertificateAuthority,
     folder: &Path,
@@ -147,54 +179,39 @@ fn issue(
     wish: &Wish,
     now: OffsetDateTime,
 ) -> Result<(New, Option<OffsetDateTime>)> {
-    in_its_time(authority, folder, now)?;
     let present = facts.certificate.as_ref().ok().map(|present| &present.leaf);
-    let life = wish.validity.map_or_else(|| life_of(present), pgseal_pki::Validity::duration);
-    let wished = now + life;
-    let end = authority.valid_until();
-    let too_long = wished > end;
-    if let (true, Some(validity)) = (too_long, wish.validity) {
-        return Err(Failure::usage(format!(
-            "--validity {validity} reaches past the end of the CA ({}), and a certificate never outlives its CA",
-            end.date()
-        ))
-        .because("nothing was changed")
-        .hint(format!("a shorter --validity, or a CA that lasts: pgseal cert show {}", authority::certificate_of(folder, Role::Server).display())));
-    }
-    let names = names(facts, present, &wish.sans);
-    let request = LeafRequest {
-        subject: present.and_then(|leaf| subject_again(leaf, &names)),
-        sans: names.clone(),
-        key_type: wish.key_type.unwrap_or_else(|| key_type_of(present)),
-        not_before: now - BACKDATED,
-        not_after: wished.min(end),
-    };
-    let issued = authority.issue_server(&request).map_err(|error| {
-        Failure::new(format!("the CA could not issue a certificate: {error}")).because("nothing was changed")
-    })?;
+    let order = order(facts, present, wish);
+    let own = OwnAuthority { authority, folder, may_cut: wish.validity.is_none() };
+    let Signed { issued, cut_short, .. } = own.sign(&order, now)?;
     let new = New {
         issued,
         authority: Some(authority.certificate().clone()),
         to_found: None,
-        names,
+        names: order.sans,
         why: "rotated".to_owned(),
     };
-    Ok((new, too_long.then_some(end)))
+    Ok((new, cut_short))
 }
 
-fn in_its_time(authority: &CertificateAuthority, folder: &Path, now: OffsetDateTime) -> Result<()> {
-    let certificate = authority.certificate();
-    if now < certificate.not_before() {
-        return Err(Failure::new(format!(
-            "the CA in {} is not valid before {}, and this machine's clock says {}",
-            folder.display(),
-            certificate.not_before().date(),
-            now.date()
-        ))
-        .because("nothing was changed")
-        .hint("look at the clock: timedatectl"));
+/// What a program had signed, held against what clients take.
+fn sound(facts: &Facts, signed: Signed, order: &Order, wish: &Wish, now: OffsetDateTime) -> Result<New> {
+    let leaf = &signed.issued.certificate;
+    if let Some(flaw) = flaw(leaf, &signed.chain, &order.sans, now).or_else(|| certificate::weak(leaf)) {
+        return Err(Failure::new(format!("the certificate that was issued does not do: {flaw}"))
+            .because("nothing was changed"));
     }
-    Ok(())
+    let mut new = New {
+        names: order.sans.clone(),
+        authority: signed.root,
+        issued: signed.issued,
+        to_found: None,
+        why: "signed by a program".to_owned(),
+    };
+    if let Ok(present) = &facts.certificate {
+        fit_to_follow(&new, present, facts, wish)?;
+    }
+    new.authority = root_of(facts, &new, wish, now)?;
+    Ok(new)
 }
 
 /// An expired CA is renewed with its own key, and so is one of which that was asked: everything that it issued leads
@@ -225,16 +242,6 @@ fn renewed(
 fn life_of(present: Option<&Certificate>) -> Duration {
     let of = |leaf: &Certificate| leaf.not_after() - leaf.not_before() - BACKDATED;
     present.map(of).filter(|life| life.is_positive()).unwrap_or(USUAL_LIFE)
-}
-
-fn key_type_of(present: Option<&Certificate>) -> KeyType {
-    match present.map(|leaf| leaf.public_key().kind()) {
-        Some(KeyKind::EcdsaP384) => KeyType::EcdsaP384,
-        Some(KeyKind::Rsa(2048)) => KeyType::Rsa2048,
-        Some(KeyKind::Rsa(3072)) => KeyType::Rsa3072,
-        Some(KeyKind::Rsa(4096)) => KeyType::Rsa4096,
-        _ => KeyType::default(),
-    }
 }
 
 /// The names of the present one, and what was asked for beside them.
@@ -311,6 +318,26 @@ fn fit_to_follow(new: &New, present: &Present, facts: &Facts, wish: &Wish) -> Re
             .hint("have it issued for every name; all the same: --allow-unseen"));
     }
     Ok(())
+}
+
+/// Whom clients are to trust: the root that was named, or that came with it, or that they have trusted so far.
+fn root_of(facts: &Facts, new: &New, wish: &Wish, now: OffsetDateTime) -> Result<Option<Certificate>> {
+    let Some(path) = &wish.root else {
+        return Ok(new.authority.clone().or_else(|| still_trusted(facts, new, now)));
+    };
+    let roots = read_bundle(&certificate::read(path)?)
+        .map_err(|error| certificate::unreadable(path, &error))?
+        .certificates;
+    let leaf = &new.issued.certificate;
+    match verify_chain(leaf, &chain_of(new), &roots, now, Purpose::Server) {
+        Ok(verified) => Ok(verified.root().cloned()),
+        Err(refusal) => Err(Failure::usage(format!(
+            "clients that trust {} would refuse the new certificate: {refusal}",
+            path.display()
+        ))
+        .because("nothing was changed")
+        .hint("pgseal cert import puts a chain in order, and says what is missing")),
+    }
 }
 
 /// The root that lies beside the present certificate, where the new one leads to it, too.

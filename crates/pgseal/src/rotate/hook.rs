@@ -21,10 +21,10 @@ pub(crate) async fn line(word: &str, source: &Source) -> Result<String> {
     let mut words = vec![quoted(&program.display().to_string()), "rotate".to_owned()];
     words.push(quoted(&place.lasting_address()));
     let remembered = journal.map(|journal| journal.origin()).transpose()?.flatten();
-    match (source, remembered) {
+    match (source, &remembered) {
         (Source::Files { certificate, key }, _) => words.extend(files(certificate, key)?),
         (Source::Remembered, Some(Origin::Files { certificate, key })) => {
-            words.extend(files(&certificate, &key)?);
+            words.extend(files(certificate, key)?);
         }
         (Source::Authority(folder), _) => {
             words.extend([
@@ -34,6 +34,12 @@ pub(crate) async fn line(word: &str, source: &Source) -> Result<String> {
             ]);
         }
         (Source::Remembered, Some(Origin::Authority { .. })) => words.push("--if-due".to_owned()),
+        (Source::Command { program, seconds, tries }, _)
+        | (Source::Remembered, Some(Origin::Command { program, seconds, tries })) => {
+            words.extend(["--issuer-command".to_owned(), quoted(&absolute(program)?.display().to_string())]);
+            words.extend([format!("--issuer-timeout {seconds}s"), format!("--issuer-tries {tries}")]);
+            words.push("--if-due".to_owned());
+        }
         (Source::Remembered, None) => words.extend([
             format!("--cert \"{LINEAGE}/fullchain.pem\""),
             format!("--key \"{LINEAGE}/privkey.pem\""),

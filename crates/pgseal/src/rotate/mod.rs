@@ -6,6 +6,7 @@ mod choose;
 mod encrypted;
 pub(crate) mod hook;
 mod plan;
+mod prove;
 mod ready;
 pub(crate) mod run;
 mod seat;

@@ -13,6 +13,7 @@ use super::ready::ready;
 use super::seat::Seat;
 use super::wire::Watched;
 use super::wish::Wish;
+use crate::certs::inventory::{self, Entry};
 use crate::failure::{Failure, Result};
 use crate::faults;
 use crate::folder::lock::Lock;
@@ -42,6 +43,8 @@ pub(crate) struct Done {
     pub(crate) recovered: Option<String>,
     /// The certificate that was served before, as far as there was one.
     pub(crate) before: Option<Certificate>,
+    /// What is to be minded beside the certificate.
+    pub(crate) minds: Vec<String>,
     /// None where nothing was to be done.
     pub(crate) plan: Option<Plan>,
     /// Its end, where that is the CA's and not the one that was wished.
@@ -98,21 +101,22 @@ async fn carry_out(
     let mut facts = observe(&mut place, &server, &held, who).await?;
     fit_to_be_changed(&facts, word)?;
     speaks_tls(&facts, word)?;
-    ready(&mut place, &facts, &held).await?;
-    let seat = Seat::find(&mut place, &mut facts).await?;
     let now = OffsetDateTime::now_utc();
+    let minds = ready(&mut place, &facts, &held, now).await?;
+    let seat = Seat::find(&mut place, &mut facts).await?;
     let journal = Journal::find(facts.identifier, &place.key())?;
     if let (Some(journal), false) = (&journal, only_plan) {
         old_keys_go(&mut place, journal, now).await?;
     }
     let origin = origin(&place, journal.as_ref(), wish)?;
-    let chosen = choose(&facts, origin.clone(), wish, now)?;
+    let chosen = choose(&facts, origin.clone(), wish, now).await?;
     let mut done = Done {
         word: word.to_owned(),
         before: facts.certificate.as_ref().ok().map(|present| present.leaf.clone()),
         state: State::Planned,
         origin,
         recovered,
+        minds,
         plan: None,
         cut_short: None,
         renewed: None,
@@ -169,6 +173,7 @@ async fn carry_out(
     let (seen, change) = change(&mut work, wish, now, &under_way.begun).await?;
     // From where a change stands, a signal comes too late.
     let _held = shield.hold();
+    note(&place, &plan, &done.origin, now);
     done.state = State::Rotated;
     done.proof = Some(seen.proof);
     done.watched = Some(seen.watched);
@@ -252,6 +257,16 @@ async fn change(
         only_one_previous_key(work.place, &journal, &change).await;
     }
     Ok((seen, change.id))
+}
+
+/// In the list of certificates: this one is on that server now, and no other is.
+fn note(place: &Place, plan: &Plan, origin: &Origin, now: OffsetDateTime) {
+    let folder = match origin {
+        Origin::Authority { folder } => Some(folder.as_path()),
+        _ => None,
+    };
+    let entry = Entry::new(inventory::Purpose::Server, &plan.leaf, folder, now);
+    inventory::note_installed(folder, entry, &place.lasting_address(), now);
 }
 
 /// Every copy that pgseal kept of keys that were replaced goes at once.

@@ -11,6 +11,8 @@ use crate::certs::passphrase::Passphrase;
 #[allow(clippy::struct_excessive_bools)]
 pub(crate) struct Wish {
     pub(crate) source: Source,
+    /// The root that clients hold, for a certificate from elsewhere.
+    pub(crate) root: Option<PathBuf>,
     /// Names beside those that the present certificate has.
     pub(crate) sans: Vec<SubjectAltName>,
     /// `None`: as long as the present one.
@@ -44,4 +46,6 @@ pub(crate) enum Source {
     Authority(PathBuf),
     /// A certificate from elsewhere.
     Files { certificate: PathBuf, key: PathBuf },
+    /// A program that signs.
+    Command { program: PathBuf, seconds: u64, tries: u32 },
 }

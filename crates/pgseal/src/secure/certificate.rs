@@ -305,7 +305,7 @@ fn leaf_of(certificates: &[Certificate]) -> Option<&Certificate> {
 }
 
 /// Keys that break clients or that OpenSSL 3 refuses.
-fn weak(leaf: &Certificate) -> Option<String> {
+pub(crate) fn weak(leaf: &Certificate) -> Option<String> {
     match leaf.public_key().kind() {
         KeyKind::Ed25519 | KeyKind::Ed448 => {
             Some("with its key no tls-server-end-point exists, so libpq's channel binding fails".to_owned())

@@ -87,7 +87,7 @@ pub(crate) async fn log_in_at(
     Ok(channel.login(&credentials(subject, channel_binding)).await?)
 }
 
-pub(super) fn credentials(subject: &Subject, channel_binding: ChannelBinding) -> Credentials {
+pub(crate) fn credentials(subject: &Subject, channel_binding: ChannelBinding) -> Credentials {
     Credentials {
         user: subject.username.clone(),
         dbname: subject.dbname.clone(),

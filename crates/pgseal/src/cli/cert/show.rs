@@ -1,26 +1,20 @@
-//! `pgseal cert`.
+//! `pgseal cert show`.
 
 use std::path::Path;
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use pgseal_pki::{Certificate, read_bundle};
 use pgseal_wire::tls::{Check, TlsWish};
 use pgseal_wire::{Encryption, Route, SslNegotiation, open};
 use time::OffsetDateTime;
 
-use super::Outcome;
-use super::options::Format;
+use crate::cli::Outcome;
+use crate::cli::options::Format;
 use crate::failure::{Failure, Result};
 use crate::privilege::files;
 use crate::report::certificate::{self, Shown};
 use crate::report::json;
 use crate::report::screen::Screen;
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Verb {
-    /// Show certificates: of a file, or as a server shows them
-    Show(ShowOptions),
-}
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -28,7 +22,7 @@ pub(crate) enum Verb {
   pgseal cert show db1.example.org:5432 --format json
 
 Nothing is verified here, and a private key in the file is passed over.")]
-pub(crate) struct ShowOptions {
+pub(crate) struct Options {
     /// A PEM file (file:PATH), or a PostgreSQL server (host:HOST:PORT)
     source: String,
     /// How the result is shown
@@ -39,8 +33,7 @@ pub(crate) struct ShowOptions {
 /// More than any bundle of roots.
 const LIMIT: u64 = 8 << 20;
 
-pub(crate) async fn run(verb: Verb) -> Result<Outcome> {
-    let Verb::Show(options) = verb;
+pub(super) async fn run(options: Options) -> Result<Outcome> {
     let shown = read(&options.source).await?;
     let now = OffsetDateTime::now_utc();
     Ok(Outcome::well(match options.format {
