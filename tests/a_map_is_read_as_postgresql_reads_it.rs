@@ -1,7 +1,8 @@
 //! pg_ident.conf as PostgreSQL reads it: the rows of its view (15 and later), what a reload takes (all versions), and on
 //! the wire who may be whom, by certificates of every name.
 
-use pgseal_conf::ident::{Mapped, Maps};
+use pgseal_conf::hba::RoleMatch;
+use pgseal_conf::ident::{Mapped, Mapping, Maps};
 
 use crate::harness::{
     AsServer, Dice, Door, Gate, Guest, MAIN, MAPS, MapRow, RuleJudge, RuleScribe, Said, Tls, Tree, as_bytes,
@@ -27,6 +28,11 @@ fn rows(maps: &Maps, version: u32) -> Vec<MapRow> {
     maps.entries.iter().map(row).collect()
 }
 
+/// An expression with bytes that are no character.
+fn refuses_what_is_no_text(error: &str) -> bool {
+    error.starts_with("invalid regular expression") && error.contains('\u{fffd}')
+}
+
 fn differs(judge: &mut RuleJudge, tree: &Tree) -> Result<Option<bool>, String> {
     let path = judge.lay_out_maps(tree);
     let version = judge.version();
@@ -37,7 +43,12 @@ fn differs(judge: &mut RuleJudge, tree: &Tree) -> Result<Option<bool>, String> {
         let is_text = std::str::from_utf8(pattern.text().as_bytes()).is_ok();
         is_text && (pattern.is_understood() || pattern.error().is_some())
     };
-    if ours.mappings.iter().any(|line| line.pattern.as_ref().is_some_and(|pattern| !understood(pattern))) {
+    let patterns = |line: &Mapping| {
+        let of_role = if let RoleMatch::Regex(pattern) = &line.role { Some(pattern.clone()) } else { None };
+        line.pattern.clone().into_iter().chain(of_role).collect::<Vec<_>>()
+    };
+    let open = ours.mappings.iter().flat_map(patterns).any(|pattern| !understood(&pattern));
+    if open || ours.entries.iter().any(|entry| entry.error.as_deref().is_some_and(refuses_what_is_no_text)) {
         return Ok(None);
     }
     if version >= 15 {

@@ -22,6 +22,7 @@ fn judged_alike(judge: &mut RuleJudge, tree: &Tree) -> Result<Option<bool>, Stri
     if ours.diagnostics.iter().any(|diagnostic| diagnostic.problem == Problem::NotJudged)
         || ours.rules.iter().any(has_an_expression_that_is_no_text)
         || ours.diagnostics.iter().any(refuses_an_expression_that_is_no_text)
+        || has_a_refused_line_with_an_expression_that_is_no_text(&ours)
     {
         return Ok(None);
     }
@@ -68,6 +69,20 @@ fn has_an_expression_that_is_no_text(rule: &Rule) -> bool {
         _ => None,
     });
     databases.chain(roles).any(|pattern| std::str::from_utf8(pattern.text().as_bytes()).is_err())
+}
+
+/// On a line that is refused for something else: the view may have found the expression first.
+fn has_a_refused_line_with_an_expression_that_is_no_text(ours: &Ruleset) -> bool {
+    let refused = ours.entries.iter().filter(|entry| entry.view_error.is_some());
+    refused.filter_map(|entry| ours.files.get(entry.file as usize)?.text.line_numbered(entry.line)).any(
+        |line| {
+            let raw = line.raw();
+            let begins = |pair: &[u8]| pair[1] == b'/' && !pair[0].is_ascii_alphanumeric();
+            ours.server.version.major() >= 16
+                && std::str::from_utf8(raw).is_err()
+                && raw.windows(2).any(begins)
+        },
+    )
 }
 
 fn refuses_an_expression_that_is_no_text(diagnostic: &Diagnostic) -> bool {

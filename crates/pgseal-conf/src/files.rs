@@ -91,30 +91,63 @@ pub(crate) fn locate(location: &[u8], from: &ByteString, version: PgVersion) -> 
     let directory = from.as_bytes().iter().rposition(|byte| *byte == b'/');
     let directory =
         directory.map_or(b"".as_slice(), |slash| from.as_bytes().get(..=slash).unwrap_or_default());
-    canonical(&[directory, location].concat(), version).into()
+    joined(directory, location, version).into()
 }
 
 /// `join_path_components` and `canonicalize_path`.
 pub(crate) fn join(directory: &ByteString, name: &ByteString, version: PgVersion) -> ByteString {
-    canonical(&[directory.as_bytes(), b"/", name.as_bytes()].concat(), version).into()
+    joined(&[directory.as_bytes(), b"/"].concat(), name.as_bytes(), version).into()
 }
 
-/// The path without empty and `.` steps. From 15 `..` is taken by name alone; before, the file system is left to follow
-/// it, links and all.
-fn canonical(path: &[u8], version: PgVersion) -> Vec<u8> {
-    let by_name = version >= PgVersion::V15;
+fn joined(directory: &[u8], mut name: &[u8], version: PgVersion) -> Vec<u8> {
+    if version >= PgVersion::V15 {
+        return canonical(&[directory, name].concat());
+    }
+    while let Some(rest) = name.strip_prefix(b"./") {
+        name = rest;
+    }
+    trimmed(&[directory, name].concat())
+}
+
+/// The path without empty and `.` steps, and `..` taken by name alone (path.c from 15 on).
+fn canonical(path: &[u8]) -> Vec<u8> {
     let absolute = path.starts_with(b"/");
     let mut steps: Vec<&[u8]> = Vec::new();
     for step in path.split(|byte| *byte == b'/') {
         match step {
             b"" | b"." => {}
-            b".." if by_name && steps.last().is_some_and(|last| *last != b"..") => {
+            b".." if steps.last().is_some_and(|last| *last != b"..") => {
                 steps.pop();
             }
-            b".." if by_name && absolute => {}
+            b".." if absolute => {}
             _ => steps.push(step),
         }
     }
+    named(absolute, &steps)
+}
+
+/// The path without empty steps, and without `.` and `..` at its end, which alone take names with them; the file system
+/// follows those in the middle, links and all (path.c before 15).
+fn trimmed(path: &[u8]) -> Vec<u8> {
+    let absolute = path.starts_with(b"/");
+    let mut steps: Vec<&[u8]> = path.split(|byte| *byte == b'/').filter(|step| !step.is_empty()).collect();
+    let mut strips = 0_usize;
+    while let Some(last) = steps.last() {
+        match *last {
+            b"." if steps.len() > 1 || absolute || strips > 0 => {}
+            b".." => strips += 1,
+            _ if strips > 0 => strips -= 1,
+            _ => break,
+        }
+        steps.pop();
+    }
+    if !absolute {
+        steps.extend(std::iter::repeat_n(b"..".as_slice(), strips));
+    }
+    named(absolute, &steps)
+}
+
+fn named(absolute: bool, steps: &[&[u8]]) -> Vec<u8> {
     let joined = steps.join(b"/".as_slice());
     match (absolute, joined.is_empty()) {
         (true, _) => [b"/", joined.as_slice()].concat(),
@@ -155,7 +188,18 @@ mod tests {
         }
         assert_eq!(locate(b"x", &"pg_hba.conf".into(), PgVersion::V15), "x");
         assert_eq!(locate(b"", &"pg_hba.conf".into(), PgVersion::V15), ".");
-        assert_eq!(locate(b"./../x", &from, PgVersion::V14), "/etc/pg/../x");
+        for (location, expected) in [
+            ("./../x", "/etc/pg/../x"),
+            ("sub/./x", "/etc/pg/sub/./x"),
+            ("sub//x/", "/etc/pg/sub/x"),
+            ("sub/x/..", "/etc/pg/sub"),
+            ("sub/.", "/etc/pg/sub"),
+            ("../..", "/"),
+            ("../../..", "/"),
+            ("a/./..", "/etc/pg"),
+        ] {
+            assert_eq!(locate(location.as_bytes(), &from, PgVersion::V14), expected, "{location}");
+        }
     }
 
     #[test]

@@ -64,6 +64,8 @@ const BRACKETS: Fault = Fault::Refused("brackets [] not balanced");
 const QUANTIFIER: Fault = Fault::Refused("quantifier operand invalid");
 const BRACES: Fault = Fault::Refused("braces {} not balanced");
 const COUNTS: Fault = Fault::Refused("invalid repetition count(s)");
+/// What means something after a backslash, beside `d` and `w` (regc_lex.c, lexescape).
+const MEANT: &[u8] = b"aAbBcDefmMnrsStuUvWxyYZ0123456789";
 const ESCAPE: Fault = Fault::Refused("invalid escape \\ sequence");
 
 /// How deep groups may nest.
@@ -170,7 +172,8 @@ impl Parser<'_> {
             None => Err(ESCAPE),
             Some(b'd') => Ok(ByteSet::of(|byte| byte.is_ascii_digit())),
             Some(b'w') => Ok(ByteSet::of(|byte| byte.is_ascii_alphanumeric() || byte == b'_')),
-            Some(byte) if byte.is_ascii_alphanumeric() || byte >= 0x80 => Err(Fault::NotUnderstood),
+            Some(byte) if MEANT.contains(&byte) || byte >= 0x80 => Err(Fault::NotUnderstood),
+            Some(byte) if byte.is_ascii_alphanumeric() => Err(ESCAPE),
             Some(byte) => Ok(ByteSet::of(|other| other == byte)),
         }
     }
