@@ -43,6 +43,7 @@ mod sql;
 mod storm;
 mod stray;
 mod template;
+mod tls_cases;
 mod trace;
 mod tree;
 
@@ -82,5 +83,6 @@ pub(crate) use shown::Shown;
 pub(crate) use sql::{Sql, hex_of, unhex};
 pub(crate) use storm::{Bench, Resident, Storm, transactions};
 pub(crate) use template::{PASSWORD, SUPERUSER};
+pub(crate) use tls_cases::{Case, Minted};
 pub(crate) use trace::{Met, Point, Trace, in_turn, on_all_versions, some_of};
 pub(crate) use tree::{AsServer, Tree, as_bytes};

@@ -12,7 +12,7 @@ use crate::message::{
 use crate::negotiate::{self, Answer};
 use crate::open_error::{OpenError, OpenProblem};
 use crate::route::Route;
-use crate::session::{self, Credentials, LoginError, Manners, Session};
+use crate::session::{self, Credentials, Demands, LoginError, Manners, Session};
 use crate::socket::{Peer, Socket};
 use crate::stream::Stream;
 use crate::tls::{self, TlsFacts, TlsWish};
@@ -69,7 +69,7 @@ pub enum Encryption {
     /// TLS or no connection.
     Tls {
         /// What is wished of it.
-        wish: TlsWish,
+        wish: Box<TlsWish>,
         /// How it begins.
         negotiation: SslNegotiation,
     },
@@ -78,12 +78,17 @@ pub enum Encryption {
 impl Encryption {
     /// TLS that begins with `SSLRequest`.
     pub fn tls(wish: TlsWish) -> Self {
-        Self::Tls { wish, negotiation: SslNegotiation::Postgres }
+        Self::Tls { wish: Box::new(wish), negotiation: SslNegotiation::Postgres }
+    }
+
+    /// TLS that begins in this way.
+    pub fn tls_by(negotiation: SslNegotiation, wish: TlsWish) -> Self {
+        Self::Tls { wish: Box::new(wish), negotiation }
     }
 
     /// TLS from the first byte on.
     pub fn direct_tls(wish: TlsWish) -> Self {
-        Self::Tls { wish, negotiation: SslNegotiation::Direct }
+        Self::Tls { wish: Box::new(wish), negotiation: SslNegotiation::Direct }
     }
 }
 
@@ -202,7 +207,7 @@ impl Channel {
     /// cannot be bound to (Ed25519) is logged in to without binding, where libpq fails.
     /// [`connect`](crate::connect) does both as libpq does.
     pub async fn login(self, who: &Credentials) -> Result<Session, LoginError> {
-        session::login(self, who, Manners::Careful).await
+        session::login(self, who, Manners::Careful, &Demands::default()).await
     }
 
     /// Ends it so that the server has nothing to log.

@@ -37,8 +37,9 @@ mod wire_error;
 pub use channel::on_socket;
 pub use channel::{AskError, Channel, Encryption, FirstAnswer, InvalidSslNegotiation, SslNegotiation, open};
 pub use connect::{
-    Attempt, AttemptOutcome, AttemptStep, ConnectError, ConnectOptions, Connected, InvalidOptions, Reached,
-    connect, reach,
+    Attempt, AttemptOutcome, AttemptStep, ConnectError, ConnectOptions, Connected, GssEncMode,
+    InvalidGssEncMode, InvalidOptions, InvalidTargetSession, Parameter, Reached, TargetSession, Unsuitable,
+    connect, reach, understand,
 };
 pub use deadline::Step;
 pub use libpq::LibpqVersion;
@@ -46,14 +47,16 @@ pub use message::{AuthenticationRequest, Replication, ServerError, SqlState, Sta
 pub use open_error::{OpenError, OpenProblem};
 pub use route::{DialError, Route};
 pub use session::{
-    BindingProblem, ChannelBinding, Credentials, InvalidChannelBinding, LoginError, LoginMethod, Session,
+    BindingProblem, ChannelBinding, Credentials, InvalidChannelBinding, InvalidRequireAuth, LoginError,
+    LoginMethod, RequireAuth, Session,
 };
 pub use socket::Peer;
 pub use sslmode::{InvalidSslMode, SslMode};
 pub use tls::{
-    Alert, ChainVerdict, Check, CipherSuite, EndPointBinding, HandshakeFailure, InvalidTlsVersion,
-    KeyExchangeGroup, NoBinding, NoRoots, Presented, RootFile, Roots, RootsError, TlsFacts, TlsVersion,
-    TlsWish, UnspeakableVersions,
+    Alert, ChainVerdict, Check, CipherSuite, ClientCertificate, ClientCertificateError, ClientFiles,
+    ClientIdentity, EndPointBinding, HandshakeFailure, InvalidSslCertMode, InvalidTlsVersion,
+    KeyExchangeGroup, Lists, NoBinding, NoRoots, Presented, Revocation, RootFile, Roots, RootsError,
+    SslCertMode, TlsFacts, TlsVersion, TlsWish, UnspeakableVersions,
 };
 pub use wire_error::WireError;
 

@@ -46,6 +46,41 @@ impl LibpqVersion {
         self.0 >= 17
     }
 
+    /// A key file that cannot be looked at is told from one that is not there (15).
+    pub(crate) const fn tells_why_a_key_is_out_of_reach(self) -> bool {
+        self.0 >= 15
+    }
+
+    /// Every error of a connection begins with where it was met (14).
+    pub(crate) const fn says_where(self) -> bool {
+        self.0 >= 14
+    }
+
+    /// `sslcertmode`, `require_auth` (16).
+    pub const fn knows_certmode(self) -> bool {
+        self.0 >= 16
+    }
+
+    /// OAUTHBEARER (18).
+    pub const fn knows_oauth(self) -> bool {
+        self.0 >= 18
+    }
+
+    /// `target_session_attrs` beyond `any` and `read-write` (14).
+    pub const fn knows_standbys(self) -> bool {
+        self.0 >= 14
+    }
+
+    /// `sslcrldir` (14).
+    pub(crate) const fn knows_crl_directories(self) -> bool {
+        self.0 >= 14
+    }
+
+    /// Whether GSSAPI encryption can be had is looked at before a socket is opened (17).
+    pub(crate) const fn looks_for_credentials_first(self) -> bool {
+        self.0 >= 17
+    }
+
     /// Having lost plaintext and being told N, `allow` gives up rather than ask in plaintext
     /// again (`select_next_encryption_method`, 17).
     pub(crate) const fn remembers_lost_methods(self) -> bool {

@@ -28,6 +28,12 @@ pub enum OpenProblem {
     /// TLS is never spoken over a Unix socket.
     #[error("PostgreSQL does not speak TLS over a Unix socket")]
     TlsOnSocket,
+    /// GSSAPI encryption was required and is not spoken here; a libpq without Kerberos credentials says the same.
+    #[error(
+        "GSSAPI encryption required but was impossible (possibly no credential cache, no server support, or using a \
+         local socket)"
+    )]
+    NoGss,
     /// `N`: the server has TLS switched off, or was built without.
     #[error("server does not support SSL, but SSL was required")]
     NoTls,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::deadline::Step;
 use crate::message::DecodeError;
+use crate::tls::Alert;
 
 /// A conversation that broke off, by whose doing and at which step.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,6 +35,14 @@ pub enum WireError {
         kind: io::ErrorKind,
         /// The system's own text, without its number.
         text: String,
+    },
+    /// The peer ended TLS with an alert: under TLS 1.3 that is also how it refuses a client's certificate.
+    #[error("the server answered {step} with the TLS alert {alert}")]
+    Alert {
+        /// What was being waited for.
+        step: Step,
+        /// The alert.
+        alert: Alert,
     },
     /// The peer sent something that is no PostgreSQL message, or one out of bounds.
     #[error("the answer to {step} {error}")]
@@ -66,6 +75,10 @@ pub enum WireError {
 
 impl WireError {
     pub(crate) fn of_io(step: Step, error: &io::Error) -> Self {
+        let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        if let Some(rustls::Error::AlertReceived(alert)) = tls {
+            return Self::Alert { step, alert: Alert(u8::from(*alert)) };
+        }
         match error.kind() {
             io::ErrorKind::UnexpectedEof => Self::Closed { step },
             kind => Self::Io { step, kind, text: system_text(error) },
@@ -78,6 +91,7 @@ impl WireError {
             Self::Late { step, .. }
             | Self::Closed { step }
             | Self::Io { step, .. }
+            | Self::Alert { step, .. }
             | Self::Garbled { step, .. }
             | Self::OutOfPlace { step, .. }
             | Self::Flood { step, .. } => *step,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::target_session::Unsuitable;
 use crate::message::AuthenticationRequest;
 use crate::open_error::OpenProblem;
 use crate::route::DialError;
@@ -34,6 +35,8 @@ pub enum AttemptOutcome {
     NotOpened(OpenProblem),
     /// Nobody was let in.
     NotLetIn(LoginError),
+    /// The session stood, and the server is not what `target_session_attrs` asks for.
+    NotTheRightServer(Unsuitable),
     /// Logged in.
     LoggedIn(LoginMethod),
     /// The server went on to authenticate, and that was all that was wanted.
@@ -49,6 +52,8 @@ pub enum AttemptStep {
     SslRequest,
     /// Our own root certificates.
     Roots,
+    /// The client's own certificate and key.
+    ClientCertificate,
     /// The handshake.
     Handshake,
     /// The check of the chain.
@@ -59,6 +64,8 @@ pub enum AttemptStep {
     Startup,
     /// Authentication, or what comes after it.
     Login,
+    /// The look at what kind of server it is.
+    TargetSession,
 }
 
 impl Attempt {
@@ -73,6 +80,7 @@ impl Attempt {
             AttemptOutcome::LoggedIn(_) | AttemptOutcome::Asked(_) => return None,
             AttemptOutcome::NotOpened(OpenProblem::Handshake { failure, .. }) => match **failure {
                 HandshakeFailure::Roots(_) => AttemptStep::Roots,
+                HandshakeFailure::ClientCertificate(_) => AttemptStep::ClientCertificate,
                 HandshakeFailure::Chain(_) => AttemptStep::Chain,
                 HandshakeFailure::Name(_) => AttemptStep::Name,
                 _ => AttemptStep::Handshake,
@@ -90,7 +98,18 @@ impl Attempt {
                 AttemptStep::Startup
             }
             AttemptOutcome::NotLetIn(_) => AttemptStep::Login,
+            AttemptOutcome::NotTheRightServer(_) => AttemptStep::TargetSession,
         })
+    }
+
+    /// Whether it failed for something that is not done here, so that nothing is known of what libpq would come to:
+    /// old versions of TLS, kinds of keys that rustls does not read, OAuth, GSSAPI.
+    pub const fn is_untold(&self) -> bool {
+        match &self.outcome {
+            AttemptOutcome::NotOpened(OpenProblem::Handshake { failure, .. }) => failure.is_ours(),
+            AttemptOutcome::NotLetIn(LoginError::Unsupported(_)) => true,
+            _ => false,
+        }
     }
 
     /// What was seen of a server that TLS was not established with.
@@ -111,6 +130,7 @@ impl fmt::Display for Attempt {
             AttemptOutcome::NoSocket(error) => write!(f, "{error}"),
             AttemptOutcome::NotOpened(problem) => write!(f, "{problem}"),
             AttemptOutcome::NotLetIn(error) => write!(f, "{error}"),
+            AttemptOutcome::NotTheRightServer(why) => write!(f, "{why}"),
             AttemptOutcome::LoggedIn(_) => write!(f, "connected{encrypted}"),
             AttemptOutcome::Asked(request) => write!(f, "asked for {request}{encrypted}"),
         }

@@ -6,10 +6,14 @@
 
 mod attempt;
 mod options;
+mod parameters;
 mod plan;
+mod target_session;
 mod walk;
 mod words;
 
 pub use attempt::{Attempt, AttemptOutcome, AttemptStep};
-pub use options::{ConnectOptions, InvalidOptions};
+pub use options::{ConnectOptions, GssEncMode, InvalidGssEncMode, InvalidOptions};
+pub use parameters::{Parameter, understand};
+pub use target_session::{InvalidTargetSession, TargetSession, Unsuitable};
 pub use walk::{ConnectError, Connected, Reached, connect, reach};

@@ -1,10 +1,64 @@
 //! What a connection is asked for with: libpq's parameters, as far as they are modelled.
 
+use std::fmt;
+use std::str::FromStr;
+
+use super::target_session::TargetSession;
 use crate::channel::SslNegotiation;
 use crate::libpq::LibpqVersion;
 use crate::route::Route;
+use crate::session::{Demands, RequireAuth};
 use crate::sslmode::SslMode;
-use crate::tls::{Check, RootFile, TlsVersion, TlsWish};
+use crate::tls::{Check, ClientCertificate, RootFile, SslCertMode, TlsVersion, TlsWish};
+
+/// libpq's `gssencmode`. GSSAPI is not spoken here: prefer counts as disable, which is what it comes to without
+/// Kerberos credentials, and require fails as it does without them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub enum GssEncMode {
+    /// Never.
+    Disable,
+    /// Where there are credentials, and before TLS. libpq's default.
+    #[default]
+    Prefer,
+    /// That or nothing.
+    Require,
+}
+
+impl GssEncMode {
+    /// All three.
+    pub const ALL: [Self; 3] = [Self::Disable, Self::Prefer, Self::Require];
+
+    /// The word as libpq spells it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Disable => "disable",
+            Self::Prefer => "prefer",
+            Self::Require => "require",
+        }
+    }
+}
+
+impl fmt::Display for GssEncMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A word that is none of the three. Its text is libpq's own.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("invalid gssencmode value: \"{}\"", .0.escape_debug())]
+pub struct InvalidGssEncMode(pub String);
+
+impl FromStr for GssEncMode {
+    type Err = InvalidGssEncMode;
+
+    fn from_str(word: &str) -> Result<Self, InvalidGssEncMode> {
+        Self::ALL
+            .into_iter()
+            .find(|mode| mode.as_str() == word)
+            .ok_or_else(|| InvalidGssEncMode(word.to_owned()))
+    }
+}
 
 /// The parameters of a connection that decide where it goes and what it is wrapped in.
 #[derive(Debug, Clone)]
@@ -23,6 +77,16 @@ pub struct ConnectOptions {
     pub min: Option<TlsVersion>,
     /// `ssl_max_protocol_version`.
     pub max: Option<TlsVersion>,
+    /// `sslcert`, `sslkey`, `sslpassword`: what is shown to a server that asks.
+    pub client: ClientCertificate,
+    /// `sslcertmode`.
+    pub certmode: SslCertMode,
+    /// `require_auth`.
+    pub require_auth: RequireAuth,
+    /// `gssencmode`.
+    pub gssencmode: GssEncMode,
+    /// `target_session_attrs`.
+    pub target_session: TargetSession,
     /// Whose behaviour and words are wanted.
     pub libpq: LibpqVersion,
 }
@@ -33,6 +97,15 @@ pub enum InvalidOptions {
     /// No host.
     #[error("there is no host to connect to")]
     NoRoute,
+    /// A value that is none of its parameter's.
+    #[error("{0}")]
+    Value(String),
+    /// GSSAPI encryption is never spoken over a Unix socket (17 and later; before, it is an attempt that fails).
+    #[error("GSSAPI encryption required but it is not supported over a local socket")]
+    GssOnSocket,
+    /// There are no Kerberos credentials, or none that are known here.
+    #[error("GSSAPI encryption required but no credential cache")]
+    GssWithoutCredentials,
     /// Only verify-full goes with the system's roots (16 and later).
     #[error("weak sslmode \"{0}\" may not be used with sslrootcert=system (use \"verify-full\")")]
     WeakWithSystem(SslMode),
@@ -58,6 +131,11 @@ impl ConnectOptions {
             sni: true,
             min: None,
             max: None,
+            client: ClientCertificate::None,
+            certmode: SslCertMode::default(),
+            require_auth: RequireAuth::default(),
+            gssencmode: GssEncMode::default(),
+            target_session: TargetSession::default(),
             libpq: LibpqVersion::default(),
         }
     }
@@ -67,18 +145,30 @@ impl ConnectOptions {
         if self.routes.is_empty() {
             return Err(InvalidOptions::NoRoute);
         }
-        if self.roots.is_system() && self.sslmode != SslMode::VerifyFull {
-            return Err(InvalidOptions::WeakWithSystem(self.sslmode));
-        }
-        if self.negotiation == SslNegotiation::Direct && self.sslmode.is_weak() {
-            return Err(InvalidOptions::WeakWithDirect(self.sslmode));
-        }
+        not_too_weak(self.sslmode, self.roots.is_system(), self.negotiation)?;
         // The lower end has a default, which counts.
         let min = self.min.unwrap_or(TlsVersion::Tls1_2);
         if self.max.is_some_and(|max| min > max) {
             return Err(InvalidOptions::VersionRange);
         }
+        if self.gssencmode == GssEncMode::Require && self.libpq.looks_for_credentials_first() {
+            let socket = self.routes.first().is_some_and(|route| route.socket_path().is_some());
+            return Err(if socket {
+                InvalidOptions::GssOnSocket
+            } else {
+                InvalidOptions::GssWithoutCredentials
+            });
+        }
         Ok(())
+    }
+
+    /// What `require_auth` and `sslcertmode` demand.
+    pub(super) fn demands(&self) -> Demands {
+        Demands {
+            require_auth: self.require_auth.clone(),
+            certificate: self.certmode == SslCertMode::Require,
+            libpq: self.libpq,
+        }
     }
 
     /// What is wished of TLS on this way.
@@ -89,6 +179,22 @@ impl ConnectOptions {
         wish.max = self.max;
         wish.alpn = self.libpq.offers_alpn();
         wish.ip_sans = self.libpq.compares_ip_names();
+        wish.client = self.client.clone();
         wish
     }
+}
+
+/// What a mode has to be for the system's roots, and for TLS without a way back.
+pub(super) fn not_too_weak(
+    sslmode: SslMode,
+    system: bool,
+    negotiation: SslNegotiation,
+) -> Result<(), InvalidOptions> {
+    if system && sslmode != SslMode::VerifyFull {
+        return Err(InvalidOptions::WeakWithSystem(sslmode));
+    }
+    if negotiation == SslNegotiation::Direct && sslmode.is_weak() {
+        return Err(InvalidOptions::WeakWithDirect(sslmode));
+    }
+    Ok(())
 }

@@ -3,12 +3,13 @@
 use std::fmt;
 
 use super::attempt::{Attempt, AttemptOutcome};
-use super::options::{ConnectOptions, InvalidOptions};
+use super::options::{ConnectOptions, GssEncMode, InvalidOptions};
 use super::plan::{self, Lost, Try};
+use super::target_session::{self, TargetSession};
 use super::words;
 use crate::channel::{Channel, FirstAnswer, Offer};
 use crate::deadline::Deadline;
-use crate::message::{AuthenticationRequest, SqlState, StartupParameters};
+use crate::message::{AuthenticationRequest, SqlState};
 use crate::open_error::OpenProblem;
 use crate::route::{DialError, Route};
 use crate::session::{self, Credentials, LoginError, Manners, Session};
@@ -82,8 +83,10 @@ pub async fn connect(options: &ConnectOptions, who: &Credentials) -> Result<Conn
 }
 
 /// Walks the same way without credentials: reaching the authentication request counts as
-/// connected, and nothing is answered to it.
-pub async fn reach(options: &ConnectOptions, who: &StartupParameters) -> Result<Reached, ConnectError> {
+/// connected, and nothing is answered to it. A request that this client would not put up with (`channel_binding`,
+/// `require_auth`, `sslcertmode`) counts as refused. The password of `who` is not looked at, and
+/// `target_session_attrs` cannot be.
+pub async fn reach(options: &ConnectOptions, who: &Credentials) -> Result<Reached, ConnectError> {
     let mut walk = Walk::new(options, Goal::Reach(who))?;
     match walk.hosts().await {
         Some(Won::Asked(asked, tls)) => Ok(Reached { asked, tls, attempts: walk.attempts }),
@@ -93,7 +96,7 @@ pub async fn reach(options: &ConnectOptions, who: &StartupParameters) -> Result<
 
 enum Goal<'a> {
     Login(&'a Credentials),
-    Reach(&'a StartupParameters),
+    Reach(&'a Credentials),
 }
 
 enum Won {
@@ -113,20 +116,29 @@ struct Walk<'a> {
     options: &'a ConnectOptions,
     goal: Goal<'a>,
     attempts: Vec<Attempt>,
+    /// What the server has to be, in this round.
+    wanted: TargetSession,
 }
 
 impl<'a> Walk<'a> {
     fn new(options: &'a ConnectOptions, goal: Goal<'a>) -> Result<Self, ConnectError> {
         options.validate().map_err(ConnectError::Invalid)?;
-        Ok(Self { options, goal, attempts: Vec::new() })
+        Ok(Self { options, goal, attempts: Vec::new(), wanted: options.target_session })
     }
 
     async fn hosts(&mut self) -> Option<Won> {
-        for route in &self.options.routes {
-            match self.addresses(route).await {
-                Ok(won) => return Some(won),
-                Err(Onward::Stop) => return None,
-                Err(_) => {}
+        let wanted = self.options.target_session;
+        for second in [false, true] {
+            if second && !wanted.has_second_round() {
+                break;
+            }
+            self.wanted = wanted.in_round(second);
+            for route in &self.options.routes {
+                match self.addresses(route).await {
+                    Ok(won) => return Some(won),
+                    Err(Onward::Stop) => return None,
+                    Err(_) => {}
+                }
             }
         }
         None
@@ -202,24 +214,48 @@ impl<'a> Walk<'a> {
         };
         let tls = channel.tls().cloned().map(Box::new);
         match self.finish(channel).await {
-            Ok(won) => {
-                let outcome = match &won {
-                    Won::Session(session) => AttemptOutcome::LoggedIn(session.method()),
-                    Won::Asked(asked, _) => AttemptOutcome::Asked(asked.clone()),
-                };
-                self.record(peer, asked_for_tls, tls, outcome, None);
-                Ok(won)
-            }
+            Ok(won) => self.look_at(won, route, peer, asked_for_tls, tls).await,
             Err(error) => {
                 let onward = self.after_login(&error, tls.is_some(), trying, unix);
-                let text = words::login(route, peer, &error);
+                let text = words::login(self.options, route, peer, &error);
                 self.record(peer, asked_for_tls, tls, AttemptOutcome::NotLetIn(error), Some(text));
                 Err(onward)
             }
         }
     }
 
+    /// A session is kept where the server is what was asked for; otherwise the next host is tried.
+    async fn look_at(
+        &mut self,
+        won: Won,
+        route: &Route,
+        peer: &Peer,
+        asked_for_tls: bool,
+        tls: Option<Box<TlsFacts>>,
+    ) -> Result<Won, Onward> {
+        let outcome = match &won {
+            Won::Asked(asked, _) => AttemptOutcome::Asked(asked.clone()),
+            Won::Session(session) => match target_session::suits(session, self.wanted).await {
+                Ok(()) => AttemptOutcome::LoggedIn(session.method()),
+                Err(why) => AttemptOutcome::NotTheRightServer(why),
+            },
+        };
+        let AttemptOutcome::NotTheRightServer(why) = &outcome else {
+            self.record(peer, asked_for_tls, tls, outcome, None);
+            return Ok(won);
+        };
+        let text = words::unsuitable(self.options, route, peer, why);
+        self.record(peer, asked_for_tls, tls, outcome, Some(text));
+        if let Won::Session(session) = won {
+            session.close().await;
+        }
+        Err(Onward::NextHost)
+    }
+
     async fn dress(&self, offer: Offer, route: &Route, trying: Try) -> Result<Channel, OpenProblem> {
+        if self.options.gssencmode == GssEncMode::Require {
+            return Err(OpenProblem::NoGss);
+        }
         if trying == Try::Plain {
             return Ok(Channel::plain(offer.socket, offer.peer, offer.deadline));
         }
@@ -237,13 +273,19 @@ impl<'a> Walk<'a> {
     async fn finish(&self, channel: Channel) -> Result<Won, LoginError> {
         match self.goal {
             Goal::Login(who) => {
-                let session = session::login(channel, who, Manners::LikeLibpq).await?;
+                let session =
+                    session::login(channel, who, Manners::LikeLibpq, &self.options.demands()).await?;
                 Ok(Won::Session(Box::new(session)))
             }
             Goal::Reach(who) => {
                 let tls = channel.tls().cloned().map(Box::new);
-                match channel.ask(who).await? {
-                    FirstAnswer::Asked(request) => Ok(Won::Asked(request, tls)),
+                match channel.ask(&who.startup()).await? {
+                    FirstAnswer::Asked(request) => {
+                        match session::objection(&request, who, tls.as_deref(), &self.options.demands()) {
+                            Some(objection) => Err(objection),
+                            None => Ok(Won::Asked(request, tls)),
+                        }
+                    }
                     FirstAnswer::Refused(error) => {
                         Err(LoginError::Refused { error: Box::new(error), authenticated: false })
                     }
@@ -269,7 +311,7 @@ impl<'a> Walk<'a> {
     }
 
     fn no_socket(&mut self, route: &Route, peer: Option<&Peer>, error: DialError) {
-        let text = words::dial(route, &error);
+        let text = words::dial(self.options, route, &error);
         self.attempts.push(Attempt {
             peer: peer.cloned(),
             asked_for_tls: false,

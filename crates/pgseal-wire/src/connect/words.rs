@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::options::ConnectOptions;
+use super::target_session::Unsuitable;
 use crate::message::ServerError;
 use crate::open_error::OpenProblem;
 use crate::route::{DialError, Route};
@@ -16,13 +17,17 @@ const CLOSED: &str = "server closed the connection unexpectedly\n\
     \tbefore or while processing the request.";
 
 /// The text for a socket that could not be opened; one line an address.
-pub(super) fn dial(route: &Route, error: &DialError) -> String {
+pub(super) fn dial(options: &ConnectOptions, route: &Route, error: &DialError) -> String {
     let hint = if route.socket_path().is_some() {
         "\tIs the server running locally and accepting connections on that socket?"
     } else {
         "\tIs the server running on that host and accepting TCP/IP connections?"
     };
     match error {
+        DialError::Refused(all) if !options.libpq.says_where() => {
+            let each: Vec<_> = all.iter().map(|(peer, error)| dial_of_old(route, peer, error)).collect();
+            each.join("\n")
+        }
         DialError::Refused(all) => {
             let each: Vec<_> = all
                 .iter()
@@ -41,6 +46,45 @@ pub(super) fn dial(route: &Route, error: &DialError) -> String {
     }
 }
 
+/// The words of libpq 13.
+fn dial_of_old(route: &Route, peer: &Peer, error: &WireError) -> String {
+    let text = match error {
+        WireError::Io { text, .. } => text.clone(),
+        WireError::Late { .. } => return "timeout expired".to_owned(),
+        other => other.to_string(),
+    };
+    match peer {
+        Peer::Unix(path) => format!(
+            "could not connect to server: {text}\n\tIs the server running locally and accepting\n\tconnections on Unix \
+             domain socket \"{}\"?",
+            path.display()
+        ),
+        Peer::Tcp(address) => {
+            let shown = route.hostaddr.map_or_else(|| route.host.clone(), |address| address.to_string());
+            let ip = address.ip().to_string();
+            let at = if ip == shown { format!("\"{shown}\"") } else { format!("\"{shown}\" ({ip})") };
+            format!(
+                "could not connect to server: {text}\n\tIs the server running on host {at} and accepting\n\tTCP/IP \
+                 connections on port {}?",
+                route.port
+            )
+        }
+    }
+}
+
+/// Where it was met, which libpq says from 14 on.
+fn place(options: &ConnectOptions, route: &Route, peer: &Peer) -> String {
+    if options.libpq.says_where() { route.libpq_prefix(Some(peer)) } else { String::new() }
+}
+
+/// The text for a session on a server that is not what was asked for.
+pub(super) fn unsuitable(options: &ConnectOptions, route: &Route, peer: &Peer, why: &Unsuitable) -> String {
+    if options.libpq.says_where() {
+        return format!("{}{why}", place(options, route, peer));
+    }
+    format!("could not make a writable connection to server \"{}:{}\"", route.host, route.port)
+}
+
 /// The text for a socket on which nothing could be spoken.
 pub(super) fn open(options: &ConnectOptions, route: &Route, peer: &Peer, problem: &OpenProblem) -> String {
     let text = match problem {
@@ -48,18 +92,18 @@ pub(super) fn open(options: &ConnectOptions, route: &Route, peer: &Peer, problem
         OpenProblem::Wire(error) => wire(error),
         other => other.to_string(),
     };
-    format!("{}{text}", route.libpq_prefix(Some(peer)))
+    format!("{}{text}", place(options, route, peer))
 }
 
 /// The text for a login that failed.
-pub(super) fn login(route: &Route, peer: &Peer, error: &LoginError) -> String {
+pub(super) fn login(options: &ConnectOptions, route: &Route, peer: &Peer, error: &LoginError) -> String {
     let text = match error {
         LoginError::Refused { error, .. } => server(error),
         LoginError::Wire(error) => wire(error),
         LoginError::Binding(problem) => problem.libpq_text(),
         other => other.to_string(),
     };
-    format!("{}{text}", route.libpq_prefix(Some(peer)))
+    format!("{}{text}", place(options, route, peer))
 }
 
 fn handshake(options: &ConnectOptions, failure: &HandshakeFailure) -> String {
@@ -82,6 +126,10 @@ fn wire(error: &WireError) -> String {
     match error {
         WireError::Closed { .. } => CLOSED.to_owned(),
         WireError::Late { .. } => "timeout expired".to_owned(),
+        WireError::Alert { alert, .. } => match alert.openssl_text() {
+            Some(text) => format!("SSL error: {text}"),
+            None => error.to_string(),
+        },
         other => other.to_string(),
     }
 }

@@ -83,7 +83,7 @@ impl Credentials {
         }
     }
 
-    pub(super) fn startup(&self) -> StartupParameters {
+    pub(crate) fn startup(&self) -> StartupParameters {
         StartupParameters {
             user: self.user.clone(),
             database: Some(self.dbname.clone()),

@@ -6,10 +6,12 @@ use super::credentials::{ChannelBinding, Credentials};
 use super::established::{LoginMethod, Session};
 use super::handover::Handover;
 use super::login_error::{BindingProblem, LoginError};
+use super::require_auth::RequireAuth;
 use super::scram;
 use crate::channel::{Channel, FirstAnswer, first_answer};
 use crate::conversation::Conversation;
 use crate::deadline::Step;
+use crate::libpq::LibpqVersion;
 use crate::message::{AuthenticationRequest, BackendMessage, ProtocolVersion, ServerError, password_message};
 use crate::tls::TlsFacts;
 use crate::wire_error::WireError;
@@ -23,16 +25,26 @@ pub(crate) enum Manners {
     LikeLibpq,
 }
 
+/// What a libpq puts up with: `require_auth` and `sslcertmode=require`.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Demands {
+    pub(crate) require_auth: RequireAuth,
+    pub(crate) certificate: bool,
+    pub(crate) libpq: LibpqVersion,
+}
+
 /// Logs in over a channel.
 pub(crate) async fn login(
     channel: Channel,
     who: &Credentials,
     manners: Manners,
+    demands: &Demands,
 ) -> Result<Session, LoginError> {
     let packet = who.startup().encode(ProtocolVersion::V3_0)?;
     let (stream, peer, tls, deadline) = channel.into_parts();
     let mut conversation = Conversation::new(stream, deadline);
-    let entered = enter(&mut conversation, &packet, who, tls.as_deref(), manners).await;
+    let stand = Stand { who, tls: tls.as_deref(), manners, demands };
+    let entered = enter(&mut conversation, &packet, &stand).await;
     let (method, start) = match entered {
         Ok(entered) => entered,
         Err(error) => {
@@ -47,13 +59,63 @@ pub(crate) async fn login(
     Session::begin(established, deadline, start.parameters, start.notices, peer, tls, method).await
 }
 
+/// What libpq would say to a first request before it answers it; None where it would go on.
+pub(crate) fn objection(
+    asked: &AuthenticationRequest,
+    who: &Credentials,
+    tls: Option<&TlsFacts>,
+    demands: &Demands,
+) -> Option<LoginError> {
+    let stand = Stand { who, tls, manners: Manners::LikeLibpq, demands };
+    stand.puts_up_with(asked, false).err().or_else(|| match asked {
+        AuthenticationRequest::Sasl { mechanisms } => {
+            scram::choose(mechanisms, who.channel_binding, tls, Manners::LikeLibpq).err()
+        }
+        _ => None,
+    })
+}
+
+/// Everything that decides how a request is met.
+struct Stand<'a> {
+    who: &'a Credentials,
+    tls: Option<&'a TlsFacts>,
+    manners: Manners,
+    demands: &'a Demands,
+}
+
+impl Stand<'_> {
+    /// `check_expected_areq`, fe-auth.c: the certificate, the method, the binding, in this order. `proved`: an
+    /// exchange was gone through.
+    fn puts_up_with(&self, asked: &AuthenticationRequest, proved: bool) -> Result<(), LoginError> {
+        let demands = self.demands;
+        if demands.certificate && *asked == AuthenticationRequest::Ok {
+            let said = |text: &str| Err(LoginError::Demand(text.to_owned()));
+            if !self.tls.is_some_and(|tls| tls.client_certificate_requested) {
+                return said("server did not request an SSL certificate");
+            }
+            if !self.tls.is_some_and(|tls| tls.client_certificate_sent) {
+                return said("server accepted connection without a valid SSL certificate");
+            }
+        }
+        if let Some(text) = demands.require_auth.refuses(asked, proved, demands.libpq) {
+            return Err(LoginError::Demand(text));
+        }
+        if self.who.channel_binding == ChannelBinding::Require && !proved {
+            match asked {
+                AuthenticationRequest::Ok => return Err(BindingProblem::NotDone.into()),
+                AuthenticationRequest::Sasl { .. } => {}
+                _ => return Err(BindingProblem::NotSupported.into()),
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Startup, authentication, and the settings that follow.
 async fn enter(
     conversation: &mut Conversation,
     packet: &[u8],
-    who: &Credentials,
-    tls: Option<&TlsFacts>,
-    manners: Manners,
+    stand: &Stand<'_>,
 ) -> Result<(LoginMethod, Start), LoginError> {
     let asked = match first_answer(conversation, packet).await? {
         FirstAnswer::Asked(request) => request,
@@ -61,7 +123,7 @@ async fn enter(
             return Err(LoginError::Refused { error: Box::new(error), authenticated: false });
         }
     };
-    let method = authenticate(conversation, asked, who, tls, manners).await?;
+    let method = authenticate(conversation, asked, stand).await?;
     Ok((method, Start::read(conversation).await?))
 }
 
@@ -69,24 +131,21 @@ async fn enter(
 async fn authenticate(
     conversation: &mut Conversation,
     asked: AuthenticationRequest,
-    who: &Credentials,
-    tls: Option<&TlsFacts>,
-    manners: Manners,
+    stand: &Stand<'_>,
 ) -> Result<LoginMethod, LoginError> {
-    let must_bind = who.channel_binding == ChannelBinding::Require;
+    stand.puts_up_with(&asked, false)?;
+    let who = stand.who;
     let method = match asked {
-        AuthenticationRequest::Ok if must_bind => return Err(BindingProblem::NotDone.into()),
         AuthenticationRequest::Ok => return Ok(LoginMethod::NotAsked),
         AuthenticationRequest::Sasl { mechanisms } => {
-            let choice = scram::choose(&mechanisms, who.channel_binding, tls, manners)?;
+            let choice = scram::choose(&mechanisms, who.channel_binding, stand.tls, stand.manners)?;
             let method = choice.method;
             let password = who.password().ok_or(LoginError::NoPassword)?;
             scram::exchange(conversation, choice, password).await?;
             method
         }
-        _ if must_bind => return Err(BindingProblem::NotSupported.into()),
         AuthenticationRequest::Cleartext => {
-            if manners == Manners::Careful {
+            if stand.manners == Manners::Careful {
                 return Err(LoginError::CleartextNotAllowed);
             }
             let password = who.password().ok_or(LoginError::NoPassword)?;
@@ -105,7 +164,10 @@ async fn authenticate(
         other => return Err(LoginError::Unsupported(other)),
     };
     match scram::request(conversation).await? {
-        AuthenticationRequest::Ok => Ok(method),
+        AuthenticationRequest::Ok => {
+            stand.puts_up_with(&AuthenticationRequest::Ok, true)?;
+            Ok(method)
+        }
         _ => Err(WireError::OutOfPlace { step: Step::Authentication, tag: b'R' }.into()),
     }
 }

@@ -24,6 +24,10 @@ pub enum LoginError {
     /// Channel binding was required, or begun, and could not be done.
     #[error(transparent)]
     Binding(#[from] BindingProblem),
+    /// The server's way of authentication, or its silence about a client certificate, is not what was demanded.
+    /// libpq's words.
+    #[error("{0}")]
+    Demand(String),
     /// The server wants the password as it is, and [`crate::Channel::login`] never does that.
     #[error("the server asks for the password in clear, which is not allowed here")]
     CleartextNotAllowed,
@@ -53,7 +57,7 @@ pub enum BindingProblem {
     NotSupported,
     /// Required, and the server offers SCRAM only without.
     #[error(
-        "channel binding required, but server did not offer an authentication method that \
+        "channel binding is required, but server did not offer an authentication method that \
          supports channel binding"
     )]
     NotOffered,

@@ -9,9 +9,11 @@ mod established;
 mod handover;
 mod login;
 mod login_error;
+mod require_auth;
 mod scram;
 
 pub use credentials::{ChannelBinding, Credentials, InvalidChannelBinding};
 pub use established::{LoginMethod, Session};
-pub(crate) use login::{Manners, login};
+pub(crate) use login::{Demands, Manners, login, objection};
 pub use login_error::{BindingProblem, LoginError};
+pub use require_auth::{InvalidRequireAuth, RequireAuth};

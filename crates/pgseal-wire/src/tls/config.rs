@@ -8,6 +8,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, SignatureScheme, SupportedProtocolVersion};
 
+use super::client_certificate::ClientCertificate;
 use super::failure::HandshakeFailure;
 use super::roots::Roots;
 use super::verifier::{Record, Verifier};
@@ -29,11 +30,13 @@ pub(super) struct Prepared {
 
 impl Prepared {
     pub(super) fn new(wish: &TlsWish, direct: bool) -> Result<Self, HandshakeFailure> {
+        // In libpq's order: versions, roots, its own certificate.
+        let versions = versions(wish)?;
         let verifier = Verifier::new(trusted(&wish.check)?, PROVIDER.signature_verification_algorithms);
         let record = verifier.record();
-        let asked = Arc::new(Asked::default());
+        let asked = Arc::new(Asked::of(&wish.client)?);
         let builder = ClientConfig::builder_with_provider(Arc::clone(&PROVIDER))
-            .with_protocol_versions(&versions(wish)?)
+            .with_protocol_versions(&versions)
             .map_err(|error| HandshakeFailure::NothingInCommon(error.to_string()))?;
         let mut config = builder
             .dangerous()
@@ -68,23 +71,46 @@ fn versions(wish: &TlsWish) -> Result<Vec<&'static SupportedProtocolVersion>, Ha
         .collect())
 }
 
-/// Sends no client certificate, and remembers whether one was asked for.
-#[derive(Debug, Default)]
-pub(super) struct Asked(AtomicBool);
+/// Shows the client's certificate where there is one, and remembers whether one was asked for.
+#[derive(Debug)]
+pub(super) struct Asked {
+    certified: Option<Arc<CertifiedKey>>,
+    requested: AtomicBool,
+    shown: AtomicBool,
+}
 
 impl Asked {
-    pub(super) fn get(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+    fn of(client: &ClientCertificate) -> Result<Self, HandshakeFailure> {
+        let certified = match client {
+            ClientCertificate::None => None,
+            ClientCertificate::Ready(identity) => Some(identity.certified()),
+            ClientCertificate::Unusable(error) => {
+                return Err(HandshakeFailure::ClientCertificate(error.clone()));
+            }
+        };
+        Ok(Self { certified, requested: AtomicBool::new(false), shown: AtomicBool::new(false) })
+    }
+
+    pub(super) fn requested(&self) -> bool {
+        self.requested.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn shown(&self) -> bool {
+        self.shown.load(Ordering::Relaxed)
     }
 }
 
 impl ResolvesClientCert for Asked {
-    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        self.0.store(true, Ordering::Relaxed);
-        None
+    /// Like OpenSSL's client without a callback: whatever authorities the server names.
+    fn resolve(&self, _: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.requested.store(true, Ordering::Relaxed);
+        let certified = self.certified.as_ref()?;
+        certified.key.choose_scheme(schemes)?;
+        self.shown.store(true, Ordering::Relaxed);
+        Some(Arc::clone(certified))
     }
 
     fn has_certs(&self) -> bool {
-        false
+        self.certified.is_some()
     }
 }

@@ -37,6 +37,8 @@ pub struct TlsFacts {
     pub name_verified: bool,
     /// Whether the server asked for a client certificate.
     pub client_certificate_requested: bool,
+    /// Whether one was shown.
+    pub client_certificate_sent: bool,
     /// What SCRAM-SHA-256-PLUS binds to, or why there is nothing.
     pub binding: Result<EndPointBinding, NoBinding>,
 }

@@ -5,12 +5,13 @@ use std::io;
 use pgseal_pki::{ChainRefusal, NameRefusal};
 
 use super::alert::Alert;
+use super::client_certificate::ClientCertificateError;
 use super::roots::NoRoots;
 use super::verifier::Seen;
 use super::wish::UnspeakableVersions;
 use crate::deadline::Step;
 use crate::libpq::LibpqVersion;
-use crate::wire_error::{WireError, system_text};
+use crate::wire_error::WireError;
 
 /// Why a handshake did not lead to a connection.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -21,6 +22,9 @@ pub enum HandshakeFailure {
     /// The roots that were to be used cannot be had.
     #[error("{0}")]
     Roots(NoRoots),
+    /// The client's own certificate cannot be shown.
+    #[error(transparent)]
+    ClientCertificate(ClientCertificateError),
     /// The server broke off with an alert.
     #[error("the server ended the TLS handshake with the alert {0}")]
     Alert(Alert),
@@ -67,6 +71,7 @@ impl HandshakeFailure {
             Self::Name(name) => name.to_string(),
             Self::NoAlpn => self.to_string(),
             Self::Roots(none) => none.libpq_text(libpq),
+            Self::ClientCertificate(error) if !error.is_ours() => error.to_string(),
             Self::Versions(UnspeakableVersions::Reversed { .. }) => {
                 "invalid SSL protocol version range".to_owned()
             }
@@ -74,13 +79,22 @@ impl HandshakeFailure {
         })
     }
 
+    /// Whether it says more about this crate than about the server: libpq with OpenSSL might get further.
+    pub const fn is_ours(&self) -> bool {
+        match self {
+            Self::Versions(UnspeakableVersions::TooOld { .. })
+            | Self::NothingInCommon(_)
+            | Self::Unreadable { .. }
+            | Self::Misbehaved(_) => true,
+            Self::ClientCertificate(error) => error.is_ours(),
+            _ => false,
+        }
+    }
+
     /// Sorts what rustls said, with what the verifier saw.
     pub(super) fn of(error: &io::Error, seen: &Seen) -> Self {
         let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
-            return Self::Wire(match error.kind() {
-                io::ErrorKind::UnexpectedEof => WireError::Closed { step: Step::Handshake },
-                kind => WireError::Io { step: Step::Handshake, kind, text: system_text(error) },
-            });
+            return Self::Wire(WireError::of_io(Step::Handshake, error));
         };
         if let Some((place, why)) = &seen.unreadable {
             return Self::Unreadable { place: *place, why: why.clone() };

@@ -10,7 +10,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::binding::{EndPointBinding, NoBinding};
-use super::config::Prepared;
+use super::config::{Asked, Prepared};
 use super::facts::{ChainVerdict, TlsFacts};
 use super::failure::HandshakeFailure;
 use super::names::{CipherSuite, KeyExchangeGroup};
@@ -63,7 +63,7 @@ pub(crate) async fn handshake(
         }
         Err(late) => return Err((late.into(), prepared.record.take().into())),
     };
-    let mut facts = facts_of(&stream, prepared.record.take(), prepared.asked.get());
+    let mut facts = facts_of(&stream, prepared.record.take(), &prepared.asked);
     match judge_completed(&facts, wish, direct) {
         Ok(name_verified) => {
             facts.name_verified = name_verified;
@@ -98,7 +98,7 @@ fn name_fits(facts: &TlsFacts, wish: &TlsWish) -> Result<(), NameRefusal> {
     libpq_matches(leaf, name, LibpqRules { ip_sans: wish.ip_sans })
 }
 
-fn facts_of(stream: &SecureStream, seen: Seen, client_certificate_requested: bool) -> TlsFacts {
+fn facts_of(stream: &SecureStream, seen: Seen, asked: &Asked) -> TlsFacts {
     let (_, session) = stream.get_ref();
     let binding = match seen.chain.first() {
         Some(leaf) => EndPointBinding::of_leaf(leaf),
@@ -116,7 +116,8 @@ fn facts_of(stream: &SecureStream, seen: Seen, client_certificate_requested: boo
         chain: seen.chain,
         verdict: seen.verdict,
         name_verified: false,
-        client_certificate_requested,
+        client_certificate_requested: asked.requested(),
+        client_certificate_sent: asked.shown(),
         binding,
     }
 }

@@ -5,11 +5,13 @@
 
 mod alert;
 mod binding;
+mod client_certificate;
 mod config;
 mod facts;
 mod failure;
 mod handshake;
 mod names;
+mod revocation;
 mod roots;
 mod signature;
 mod verifier;
@@ -18,11 +20,15 @@ mod wish;
 
 pub use alert::Alert;
 pub use binding::{EndPointBinding, NoBinding};
+pub use client_certificate::{
+    ClientCertificate, ClientCertificateError, ClientFiles, ClientIdentity, InvalidSslCertMode, SslCertMode,
+};
 pub use facts::{ChainVerdict, TlsFacts};
 pub use failure::HandshakeFailure;
 pub use handshake::Presented;
 pub(crate) use handshake::{SecureStream, handshake};
 pub use names::{CipherSuite, KeyExchangeGroup};
+pub use revocation::{Lists, Revocation};
 pub use roots::{NoRoots, RootFile, Roots, RootsError};
 pub use version::{InvalidTlsVersion, TlsVersion};
 pub use wish::{Check, TlsWish, UnspeakableVersions};

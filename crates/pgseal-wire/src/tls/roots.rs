@@ -1,24 +1,30 @@
 //! Whom we trust: libpq's root file, or the system's store.
 
 use std::fmt;
-use std::io::Read;
 use std::path::Path;
 
-use pgseal_pki::Certificate;
+use pgseal_pki::{Certificate, RevocationList};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
+use super::revocation::{self, Revocation};
 use crate::libpq::LibpqVersion;
 
 /// A root file larger than this is no root file (the whole of Mozilla's store is 0.2 MiB).
 const MAX_ROOT_FILE: u64 = 8 * 1024 * 1024;
 
-/// Trusted certificates, and where they came from. Never empty.
+/// The word that is no file from libpq 16 on.
+const SYSTEM: &str = "system";
+
+/// Trusted certificates, and where they came from. Only the system's store may be empty.
 #[derive(Debug, Clone)]
 pub struct Roots {
     described_as: String,
     certificates: Vec<Certificate>,
     system: bool,
+    /// Lists that lay among the certificates; they count once lists are asked.
+    beside: Vec<RevocationList>,
+    asked: Option<Vec<RevocationList>>,
 }
 
 impl Roots {
@@ -32,7 +38,8 @@ impl Roots {
             let certificate = Certificate::from_der(&der).map_err(|error| fail(error.to_string()))?;
             certificates.push(certificate);
         }
-        Self::from_certificates(described_as, certificates)
+        let beside = revocation::sections(pem).unwrap_or_default().lists;
+        Ok(Self { beside, ..Self::from_certificates(described_as, certificates)? })
     }
 
     /// From certificates that are already read.
@@ -46,20 +53,41 @@ impl Roots {
             let problem = "no certificate or crl found".to_owned();
             return Err(RootsError { described_as, problem });
         }
-        Ok(Self { described_as, certificates, system: false })
+        Ok(Self { described_as, certificates, system: false, beside: Vec::new(), asked: None })
     }
 
     /// The system's store, as `sslrootcert=system` of libpq 16 and later. Certificates in it
     /// that cannot be read are passed over, as OpenSSL does.
     pub fn system() -> Result<Self, RootsError> {
+        let roots = Self::of_system();
+        if roots.certificates.is_empty() {
+            return Err(RootsError {
+                described_as: roots.described_as,
+                problem: "the system's store holds no certificate that can be read".to_owned(),
+            });
+        }
+        Ok(roots)
+    }
+
+    fn of_system() -> Self {
         let found = rustls_native_certs::load_native_certs();
-        let certificates: Vec<_> =
-            found.certs.iter().filter_map(|der| Certificate::from_der(der).ok()).collect();
-        let roots = Self::from_certificates("system", certificates).map_err(|error| RootsError {
-            problem: "the system's store holds no certificate that can be read".to_owned(),
-            ..error
-        })?;
-        Ok(Self { system: true, ..roots })
+        let certificates = found.certs.iter().filter_map(|der| Certificate::from_der(der).ok()).collect();
+        Self { described_as: SYSTEM.to_owned(), certificates, system: true, beside: Vec::new(), asked: None }
+    }
+
+    /// The same roots with revocation lists to ask, where they are to be asked.
+    #[must_use]
+    pub fn asking(mut self, revocation: &Revocation) -> Self {
+        if let Revocation::Asked(found) = revocation {
+            self.certificates.extend(found.certificates.iter().cloned());
+            self.asked = Some(found.lists.iter().chain(&self.beside).cloned().collect());
+        }
+        self
+    }
+
+    /// The lists that every chain is judged by; None where nobody asks.
+    pub fn lists(&self) -> Option<&[RevocationList]> {
+        self.asked.as_deref()
     }
 
     /// Whether they are the system's, with which libpq takes no mode but verify-full.
@@ -150,30 +178,43 @@ impl RootFile {
         matches!(self, Self::Loaded(roots) if roots.is_system())
     }
 
+    /// What a libpq of this version makes of `sslrootcert`: from 16 on `system` is the system's
+    /// store, before that a file of that name.
+    pub fn of(sslrootcert: &str, libpq: LibpqVersion) -> Self {
+        if Self::means_the_system(sslrootcert, libpq) {
+            return Self::Loaded(Roots::of_system());
+        }
+        Self::read(Path::new(sslrootcert))
+    }
+
+    /// Whether it is no file, but the word for the system's store.
+    pub fn means_the_system(sslrootcert: &str, libpq: LibpqVersion) -> bool {
+        sslrootcert == SYSTEM && libpq.knows_system_roots()
+    }
+
     /// Reads a root file. Not being able to look at it is the same as its absence, as with
     /// libpq's `stat()` (`initialize_SSL`, fe-secure-openssl.c).
     pub fn read(path: &Path) -> Self {
         let shown = path.display().to_string();
-        let Ok(metadata) = std::fs::metadata(path) else {
+        if std::fs::metadata(path).is_err() {
             return Self::Absent { path: shown };
-        };
-        let unusable = |problem: String| Self::Unusable(RootsError { described_as: shown.clone(), problem });
-        if !metadata.is_file() {
-            // Opening or reading a pipe could take for ever.
-            return unusable("it is no regular file".to_owned());
         }
-        let mut pem = Vec::new();
-        let read =
-            std::fs::File::open(path).and_then(|file| file.take(MAX_ROOT_FILE + 1).read_to_end(&mut pem));
-        match read {
-            Err(error) => unusable(crate::wire_error::system_text(&error)),
-            Ok(_) if pem.len() as u64 > MAX_ROOT_FILE => {
-                unusable(format!("larger than {MAX_ROOT_FILE} bytes"))
-            }
-            Ok(_) => match Roots::from_pem(shown.clone(), &pem) {
+        let unusable = |problem: String| Self::Unusable(RootsError { described_as: shown.clone(), problem });
+        match revocation::bounded(path, MAX_ROOT_FILE) {
+            Err(problem) => unusable(problem),
+            Ok(pem) => match Roots::from_pem(shown.clone(), &pem) {
                 Ok(roots) => Self::Loaded(roots),
                 Err(error) => Self::Unusable(error),
             },
+        }
+    }
+
+    /// The same with revocation lists: libpq looks for them only where there are roots.
+    #[must_use]
+    pub fn asking(self, revocation: &Revocation) -> Self {
+        match self {
+            Self::Loaded(roots) => Self::Loaded(roots.asking(revocation)),
+            other => other,
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use pgseal_pki::{Certificate, ChainFault, ChainRefusal, Purpose, verify_chain};
+use pgseal_pki::{Certificate, ChainFault, ChainRefusal, Purpose, verify_chain, verify_chain_with_lists};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -57,7 +57,12 @@ impl Verifier {
             .ok()
             .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())
             .unwrap_or(OffsetDateTime::UNIX_EPOCH);
-        match verify_chain(leaf, presented, roots.certificates(), now, Purpose::Server) {
+        let trusted = roots.certificates();
+        let verified = match roots.lists() {
+            Some(lists) => verify_chain_with_lists(leaf, presented, trusted, lists, now, Purpose::Server),
+            None => verify_chain(leaf, presented, trusted, now, Purpose::Server),
+        };
+        match verified {
             Ok(path) => ChainVerdict::Verified(path),
             Err(refusal) => ChainVerdict::Refused(refusal),
         }
@@ -145,9 +150,11 @@ fn alert_for(refusal: &ChainRefusal) -> CertificateError {
         | ChainFault::UntrustedRoot
         | ChainFault::IssuerNotCa
         | ChainFault::PathTooLong { .. }
-        | ChainFault::ChainTooLong => CertificateError::UnknownIssuer,
+        | ChainFault::ChainTooLong
+        | ChainFault::NoRevocationList { .. } => CertificateError::UnknownIssuer,
         ChainFault::BadSignature => CertificateError::BadSignature,
         ChainFault::WrongPurpose(_) => CertificateError::InvalidPurpose,
+        ChainFault::Revoked => CertificateError::Revoked,
         _ => CertificateError::BadEncoding,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::client_certificate::ClientCertificate;
 use super::roots::{NoRoots, RootFile, Roots};
 use super::version::TlsVersion;
 use crate::sslmode::SslMode;
@@ -51,6 +52,8 @@ pub struct TlsWish {
     pub alpn: bool,
     /// Whether iPAddress names count, as from libpq 15 on.
     pub ip_sans: bool,
+    /// What is shown to a server that asks for a client certificate.
+    pub client: ClientCertificate,
 }
 
 impl TlsWish {
@@ -65,6 +68,7 @@ impl TlsWish {
             max: None,
             alpn: true,
             ip_sans: true,
+            client: ClientCertificate::None,
         }
     }
 

@@ -6,7 +6,7 @@ use std::process::Command;
 use pgseal_pki::KeyType;
 use pgseal_wire::{
     Attempt, AttemptStep, ChannelBinding, ConnectError, ConnectOptions, Credentials, Encryption,
-    LibpqVersion, RootFile, Route, Session, SslMode, StartupParameters, TlsVersion, connect, open, reach,
+    LibpqVersion, RootFile, Route, Session, SslMode, TlsVersion, connect, open, reach,
 };
 use zeroize::Zeroizing;
 
@@ -133,7 +133,8 @@ impl Cell {
 
     /// How far one comes without a password: the same way, up to where it would be asked for.
     async fn without_a_password(&self, psql: &Psql) -> Outcome {
-        let who = StartupParameters::new(self.user, self.dbname);
+        let who =
+            Credentials { channel_binding: self.channel_binding, ..Credentials::new(self.user, self.dbname) };
         match reach(&self.options(psql), &who).await {
             Ok(reached) if reached.tls.is_some() => Outcome::Tls,
             Ok(_) => Outcome::Plaintext,

@@ -55,7 +55,7 @@ impl Subject {
 
     /// TLS to this host, begun as the subject's clients begin it.
     pub(crate) fn tls(&self, check: Check) -> Encryption {
-        Encryption::Tls { wish: TlsWish::new(check, self.host.clone()), negotiation: self.negotiation }
+        Encryption::tls_by(self.negotiation, TlsWish::new(check, self.host.clone()))
     }
 
     pub(crate) fn socket(&self, address: IpAddr) -> SocketAddr {

@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::Args;
 use pgseal_pki::{Certificate, read_bundle};
 use pgseal_wire::tls::{Check, TlsWish};
-use pgseal_wire::{Encryption, Route, SslNegotiation, open};
+use pgseal_wire::{Encryption, Route, open};
 use time::OffsetDateTime;
 
 use crate::cli::Outcome;
@@ -91,7 +91,7 @@ fn from_file(path: &str) -> Result<Shown> {
 async fn from_server(host: &str, port: u16) -> Result<Shown> {
     let route = Route::new(host, port);
     let wish = TlsWish::new(Check::None, host);
-    let encryption = Encryption::Tls { wish, negotiation: SslNegotiation::Postgres };
+    let encryption = Encryption::tls(wish);
     let channel = open(&route, encryption)
         .await
         .map_err(|error| Failure::new(format!("could not see the certificate of {route}: {error}")))?;
