@@ -14,7 +14,7 @@ use pgseal_conf::conninfo::Conninfo;
 use pgseal_wire::{ConnectError, Connected, LibpqVersion, Route, SslMode, connect, understand};
 
 use crate::harness::{
-    Case, Dice, Install, Minted, PASSWORD, Psql, SUPERUSER, Server, record, samples, versions,
+    Account, Case, Dice, Install, Minted, PASSWORD, Psql, SUPERUSER, Server, record, samples, versions,
 };
 
 const OWN_ROW: &str = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
@@ -226,7 +226,9 @@ async fn attempt(cell: &Cell) -> Result<Connected, ConnectError> {
         deadline: Duration::from_secs(10),
     });
     let get = |name: &str| asked.get(name).map(str::to_owned);
-    let understood = understand(routes.collect(), &get, Some(&cell.home), version);
+    let own = Account::current().home();
+    let home = if version.asks_home() { &cell.home } else { &own };
+    let understood = understand(routes.collect(), &get, Some(home), version);
     let (options, who) = understood.map_err(ConnectError::Invalid)?;
     connect(&options, &who).await
 }

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, chown};
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nix::unistd::{Uid, User, getegid, geteuid};
@@ -79,6 +79,12 @@ impl Account {
         let meta = fs::symlink_metadata(path)
             .unwrap_or_else(|e| panic!("could not look at the owner of {}: {e}", path.display()));
         Self { uid: meta.uid(), gid: meta.gid() }
+    }
+
+    /// The home that the system's user database names, whatever `HOME` says.
+    pub(crate) fn home(&self) -> PathBuf {
+        let user = User::from_uid(Uid::from_raw(self.uid)).ok().flatten();
+        user.unwrap_or_else(|| panic!("there is no user with uid {} here", self.uid)).dir
     }
 
     pub(crate) fn uid(&self) -> u32 {

@@ -76,6 +76,12 @@ impl LibpqVersion {
         self.0 >= 14
     }
 
+    /// Whether `HOME` says where `.postgresql` and `.pgpass` lie; before 15 it is the system's user database alone
+    /// (`pqGetHomeDirectory`).
+    pub const fn asks_home(self) -> bool {
+        self.0 >= 15
+    }
+
     /// Whether GSSAPI encryption can be had is looked at before a socket is opened (17).
     pub(crate) const fn looks_for_credentials_first(self) -> bool {
         self.0 >= 17

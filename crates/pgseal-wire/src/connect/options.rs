@@ -146,11 +146,7 @@ impl ConnectOptions {
             return Err(InvalidOptions::NoRoute);
         }
         not_too_weak(self.sslmode, self.roots.is_system(), self.negotiation)?;
-        // The lower end has a default, which counts.
-        let min = self.min.unwrap_or(TlsVersion::Tls1_2);
-        if self.max.is_some_and(|max| min > max) {
-            return Err(InvalidOptions::VersionRange);
-        }
+        in_order(self.min, self.max)?;
         if self.gssencmode == GssEncMode::Require && self.libpq.looks_for_credentials_first() {
             let socket = self.routes.first().is_some_and(|route| route.socket_path().is_some());
             return Err(if socket {
@@ -190,11 +186,17 @@ pub(super) fn not_too_weak(
     system: bool,
     negotiation: SslNegotiation,
 ) -> Result<(), InvalidOptions> {
-    if system && sslmode != SslMode::VerifyFull {
-        return Err(InvalidOptions::WeakWithSystem(sslmode));
-    }
     if negotiation == SslNegotiation::Direct && sslmode.is_weak() {
         return Err(InvalidOptions::WeakWithDirect(sslmode));
     }
+    if system && sslmode != SslMode::VerifyFull {
+        return Err(InvalidOptions::WeakWithSystem(sslmode));
+    }
     Ok(())
+}
+
+/// That the lower end is not above the upper one. It has a default, which counts.
+pub(super) fn in_order(min: Option<TlsVersion>, max: Option<TlsVersion>) -> Result<(), InvalidOptions> {
+    let min = min.unwrap_or(TlsVersion::Tls1_2);
+    if max.is_some_and(|max| min > max) { Err(InvalidOptions::VersionRange) } else { Ok(()) }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::options::{ConnectOptions, InvalidOptions, not_too_weak};
+use super::options::{ConnectOptions, InvalidOptions, in_order, not_too_weak};
 use super::target_session::TargetSession;
 use crate::channel::SslNegotiation;
 use crate::libpq::LibpqVersion;
@@ -41,6 +41,7 @@ pub fn understand(
     not_too_weak(sslmode, system, negotiation)?;
     let min = words.version("ssl_min_protocol_version")?;
     let max = words.version("ssl_max_protocol_version")?;
+    in_order(min, max)?;
     let certmode = words.later(libpq.knows_certmode(), "sslcertmode", str::parse::<SslCertMode>)?;
     let gssencmode = words.read("gssencmode", str::parse)?;
     let target_session = words.read("target_session_attrs", |word| TargetSession::parse(word, libpq))?;
