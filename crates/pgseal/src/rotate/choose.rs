@@ -128,7 +128,8 @@ pub(crate) async fn choose(
                     Failure::new("the program answered with a request").because("nothing was changed")
                 );
             };
-            let new = sound(facts, *signed, &order, wish, now)?;
+            // Signed meanwhile, and valid from then on.
+            let new = sound(facts, *signed, &order, wish, OffsetDateTime::now_utc())?;
             Ok(Chosen::New(Box::new(Next { new, origin, cut_short: None, renewed: None, sealed })))
         }
         Origin::Files { certificate, key } => {

@@ -83,7 +83,8 @@ pub(super) async fn run(options: Options) -> Result<Outcome> {
     let passphrase = options.p12.then(|| passphrase.invent("the PKCS#12 store")).transpose()?;
     let now = OffsetDateTime::now_utc();
     let signed = signed(&options.signer, Role::Client, &order, now).await?;
-    fit(&signed, &options.user, now)?;
+    // Signed meanwhile, and valid from then on.
+    fit(&signed, &options.user, OffsetDateTime::now_utc())?;
     let issued = &signed.issued;
     let (certificate, key) = if options.one_pem { ("pem", "pem") } else { ("crt", "key") };
     let mut outputs = if options.one_pem {

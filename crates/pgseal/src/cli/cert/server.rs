@@ -64,6 +64,8 @@ pub(super) async fn run(options: Options) -> Result<Outcome> {
         life: options.validity.duration(),
     };
     let signed = signed(&options.signer, Role::Server, &order, now).await?;
+    // Signed meanwhile, and valid from then on.
+    let now = OffsetDateTime::now_utc();
     if let Some(flaw) = flaw(&signed.issued.certificate, &signed.chain, &options.san, now) {
         return Err(Failure::new(format!("the certificate that was issued does not do: {flaw}"))
             .because("nothing was changed"));
