@@ -42,7 +42,7 @@ pub(super) async fn claim_of(
         let evidence = format!("{} holds sha256 {}", named("ssl_cert_file"), present.leaf.fingerprint());
         return Claim::fails(name, evidence, "another certificate would be served after a restart");
     }
-    if let Err(why) = files_at_start(place, &settings).await {
+    if let Err(why) = files_at_start(place, settings).await {
         return Claim::fails(name, named("ssl_key_file"), why);
     }
     Claim::holds(name, "key, certificate and their modes as PostgreSQL checks them at start")
