@@ -6,37 +6,9 @@ use std::os::unix::fs::{FileTypeExt as _, symlink};
 use std::path::Path;
 use std::time::Duration;
 
-use crate::harness::{Account, Install, Ran, Running, Sealed, picture, record};
+use crate::harness::{Account, Bystander, Install, Ran, Running, Sealed, picture, record};
 
 const VERBS: [&[&str]; 5] = [&["up"], &["status"], &["verify"], &["down"], &["down", "--remove", "--yes"]];
-
-/// A process that ends with 77 on any signal that can be caught, so that none goes unseen.
-struct Bystander(Running);
-
-impl Bystander {
-    fn new(sealed: &Sealed, account: &Account, dir: &Path) -> Self {
-        let mut command = account.command("sh", dir);
-        let script = "trap 'exit 77' HUP INT QUIT TERM USR1 USR2 CONT; echo up; while :; do sleep 0.02; done";
-        command.current_dir(dir).arg("-c").arg(script);
-        let running = Running::start(command, b"");
-        running.wait_until_it_says("up", Duration::from_secs(20));
-        assert!(sealed.dir().exists());
-        Self(running)
-    }
-
-    fn pid(&self) -> u32 {
-        self.0.pid()
-    }
-
-    #[track_caller]
-    fn was_left_alone(&self) {
-        // Time enough for the trap of a signal that was sent.
-        std::thread::sleep(Duration::from_millis(60));
-        let state = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
-        let state = state.rsplit(')').next().unwrap_or_default().trim().chars().next();
-        assert!(matches!(state, Some('S' | 'R' | 'D')), "the bystander is {state:?}");
-    }
-}
 
 /// What a stopped server's folder holds, without what starting it would change.
 fn kept(sealed: &Sealed) -> bool {
@@ -141,9 +113,9 @@ fn a_strangers_process_is_never_signalled() {
         let sealed = stopped(&account);
         let owner = sealed.account();
         // Of the server's own user, elsewhere; of that user, in the data folder itself; of another user.
-        let elsewhere = Bystander::new(&sealed, &owner, Path::new("/"));
-        let inside = Bystander::new(&sealed, &owner, sealed.data());
-        let others = Bystander::new(&sealed, &Account::current(), Path::new("/"));
+        let elsewhere = Bystander::new(&owner, Path::new("/"));
+        let inside = Bystander::new(&owner, sealed.data());
+        let others = Bystander::new(&Account::current(), Path::new("/"));
         let cases = [
             (&elsewhere, "works in another directory"),
             (&inside, "is no PostgreSQL server but"),

@@ -5,6 +5,8 @@
 //! It runs on Linux: stray processes are found through `/proc`.
 
 mod account;
+mod bystander;
+mod canary;
 mod cluster;
 mod composed;
 mod conf_scribe;
@@ -48,6 +50,8 @@ mod trace;
 mod tree;
 
 pub(crate) use account::Account;
+pub(crate) use bystander::Bystander;
+pub(crate) use canary::Canary;
 pub(crate) use cluster::Cluster;
 pub(crate) use composed::Composed;
 pub(crate) use conf_scribe::{CONF, ConfScribe};

@@ -33,6 +33,7 @@ pub(crate) struct Setup {
     args: Vec<String>,
     before: Option<Before>,
     made_by: Option<Before>,
+    data: &'static str,
 }
 
 /// What is done in the data directory before the server starts.
@@ -63,6 +64,12 @@ impl Setup {
         self
     }
 
+    /// Where its data directory lies in its user's folder, which is `data` otherwise.
+    pub(crate) fn data_at(mut self, path: &'static str) -> Self {
+        self.data = path;
+        self
+    }
+
     /// Its data directory is made by something else than initdb.
     pub(crate) fn made_by(mut self, deed: impl FnOnce(&Path) + 'static) -> Self {
         self.made_by = Some(Box::new(deed));
@@ -79,7 +86,10 @@ impl Setup {
     pub(crate) fn start(self) -> Server {
         let sandbox = Sandbox::new();
         let home = sandbox.dir_of(&self.account, "pg");
-        let data = home.join("data");
+        let data = home.join(self.data);
+        if let Some(folder) = Path::new(self.data).parent().filter(|folder| *folder != Path::new("")) {
+            sandbox.dir_of(&self.account, &format!("pg/{}", folder.display()));
+        }
         match self.made_by {
             Some(deed) => deed(&data),
             None => fresh_cluster(&self.install, &self.account, &data),
@@ -144,6 +154,7 @@ impl Server {
             args: Vec::new(),
             before: None,
             made_by: None,
+            data: "data",
         }
     }
 

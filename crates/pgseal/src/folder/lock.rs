@@ -1,6 +1,7 @@
 //! One command at a time on a folder: `flock(2)` on the folder itself.
 
 use std::fs::{File, TryLockError};
+use std::io;
 use std::path::Path;
 
 use crate::failure::{Failure, Result};
@@ -14,8 +15,16 @@ pub(crate) struct Lock {
 
 impl Lock {
     pub(crate) fn take(folder: &Path) -> Result<Self> {
-        let open =
-            files::open_folder(folder).map_err(|error| Failure::io("open the folder", folder, &error))?;
+        Self::of(files::open_folder(folder), folder)
+    }
+
+    /// The same for a path that was resolved before.
+    pub(crate) fn take_resolved(folder: &Path) -> Result<Self> {
+        Self::of(files::open_resolved_folder(folder), folder)
+    }
+
+    fn of(open: io::Result<File>, folder: &Path) -> Result<Self> {
+        let open = open.map_err(|error| Failure::io("open the folder", folder, &error))?;
         match open.try_lock() {
             Ok(()) => Ok(Self { _folder: open }),
             Err(TryLockError::WouldBlock) => {

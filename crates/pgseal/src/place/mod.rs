@@ -107,7 +107,7 @@ impl Place {
     /// what an earlier one had in hand has ended: a delegate may outlive for a moment whom it works for.
     pub(crate) async fn lock(&mut self) -> Result<Lock> {
         let lock = match &self.hands {
-            Hands::Here(_) => Lock::take(&self.data)?,
+            Hands::Here(_) => Lock::take_resolved(&self.data)?,
             Hands::Within(_) => {
                 let identifier = self.identifier().await?;
                 Lock::take(Journal::open(identifier, &self.key())?.folder())?

@@ -19,7 +19,15 @@ impl Place {
         let made = Folder::at(real.clone());
         let is_made = files::status(&made.settings()).is_ok_and(|found| found.is_some());
         if is_made {
-            return Self::at(word, made.data(), Layout::Folder).await;
+            // `up` makes a folder there. A link leads to whatever somebody who could write here chose: another's server.
+            let data = made.data();
+            let found = files::status(&data).map_err(|error| Failure::io("look at", &data, &error))?;
+            if found.is_some_and(|found| found.kind == Kind::Link) {
+                return Err(Failure::new(format!("{} is a link, and pgseal up makes none", data.display()))
+                    .because(format!("{} says that this folder was made by it", made.settings().display()))
+                    .hint(format!("where it is none of pgseal's, remove {}", made.settings().display())));
+            }
+            return Self::at(word, data, Layout::Folder).await;
         }
         Self::at(word, real, Layout::Plain).await
     }

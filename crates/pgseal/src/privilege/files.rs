@@ -253,6 +253,29 @@ pub(crate) fn open_folder(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(flags(OFlags::NOFOLLOW | OFlags::DIRECTORY)).open(path)
 }
 
+/// The same for a path that was resolved before: a link on the way was put there since, and is not followed.
+pub(crate) fn open_resolved_folder(path: &Path) -> io::Result<File> {
+    faults::look("open the folder", path)?;
+    without_links(path)
+}
+
+#[cfg(target_os = "linux")]
+fn without_links(path: &Path) -> io::Result<File> {
+    use rustix::fs::{CWD, Mode, ResolveFlags, openat2};
+    let how = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    match openat2(CWD, path, how, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
+        Ok(folder) => Ok(File::from(folder)),
+        // Before Linux 5.6, and where a sandbox of the system's does not know it.
+        Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => open_folder(path),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn without_links(path: &Path) -> io::Result<File> {
+    open_folder(path)
+}
+
 /// The name that a file has while it is written.
 pub(crate) fn beside(path: &Path) -> io::Result<PathBuf> {
     let name = path
