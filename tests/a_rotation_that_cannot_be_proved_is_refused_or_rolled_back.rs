@@ -123,7 +123,7 @@ fn certificates_that_clients_would_not_take_are_refused_with_the_reason() {
         let names: Vec<String> = names_of(&living);
         let stranger = files(&living, "stranger", &forge.leaf(&names));
         refused(&living, 1, "it changes", &words(&stranger)).complains("give them the new CA first");
-        refused(&living, 2, "reaches past the end of the CA", &["--validity", "36000d"]);
+        refused(&living, 2, "never outlives its CA", &["--validity", "36000d"]);
     }
 }
 

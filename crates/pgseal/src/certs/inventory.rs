@@ -2,6 +2,8 @@
 //! the CA of a folder made by `pgseal up`. No key is in it, and nothing rests on it: a file that is lost is a line
 //! less in a list.
 
+use std::fs::{self, File};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use pgseal_pki::{Certificate, Fingerprint, read_bundle};
@@ -166,11 +168,27 @@ impl Inventory {
         Ok(all)
     }
 
+    /// One writer at a time. What one that was killed has left half-written goes.
+    fn alone(&self) -> Result<File> {
+        let failed = |error: std::io::Error| Failure::io("lock", &self.folder, &error);
+        let held = File::open(&self.folder).map_err(failed)?;
+        held.lock().map_err(failed)?;
+        let names = files::names(&self.folder).map_err(|error| Failure::io("list", &self.folder, &error))?;
+        for (name, _) in names {
+            if name.starts_with(b".") && name.ends_with(b".pgseal-new") {
+                let path = self.folder.join(std::ffi::OsStr::from_bytes(&name));
+                fs::remove_file(&path).map_err(|error| Failure::io("remove", &path, &error))?;
+            }
+        }
+        Ok(held)
+    }
+
     /// Writes an entry, with the places of one that is there already.
     pub(crate) fn put(&self, mut entry: Entry) -> Result<()> {
         let Some(certificate) = entry.read() else {
             return Err(Failure::new("no certificate to write down"));
         };
+        let _alone = self.alone()?;
         let path = self.path_of(certificate.fingerprint());
         if files::status(&path).is_ok_and(|found| found.is_some()) {
             let known = load(&path)?;
@@ -212,6 +230,14 @@ fn save(path: &Path, entry: &Entry) -> Result<()> {
     let bytes = serde_json::to_vec_pretty(entry)
         .map_err(|error| Failure::new(format!("could not write {}: {error}", path.display())))?;
     files::replace(path, PRIVATE, &bytes).map_err(|error| Failure::io("write", path, &error))
+}
+
+/// Takes away what a command that was killed has left half-written in the list.
+pub(crate) fn tidy() {
+    noted(
+        Inventory::find_home()
+            .and_then(|found| found.map_or(Ok(()), |inventory| inventory.alone().map(drop))),
+    );
 }
 
 /// Writes down what was made. What cannot be written down was made all the same, and that is said.

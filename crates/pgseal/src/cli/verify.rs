@@ -96,7 +96,7 @@ async fn proved(options: &Options) -> Result<(Subject, Proof)> {
         }
         Target::Folder(path) if !is_data_directory(&path) => {
             let folder = state::resolve(&path)?;
-            if state::made(&folder).is_ok() {
+            if state::made(&folder).is_ok_and(|settings| settings.compose.is_none()) {
                 settle_first(&mut Target::place(&options.target).await?, &asked).await?;
             }
             running(&folder).await?
