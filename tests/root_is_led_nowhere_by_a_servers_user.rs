@@ -51,7 +51,7 @@ impl Exchange {
     fn end(mut self) {
         self.over.store(true, Ordering::Relaxed);
         self.thread.take().unwrap().join().unwrap();
-        assert!(self.times.load(Ordering::Relaxed) > 10, "it was exchanged all along");
+        assert!(self.times.load(Ordering::Relaxed) > 0, "it was exchanged meanwhile");
         let [path, link] = &self.paths;
         // A rename of ours may have put a new file in the place of the link.
         if fs::symlink_metadata(path).unwrap().is_symlink() || inode_of(link) == self.inode {

@@ -16,6 +16,7 @@ use crate::folder::control;
 use crate::folder::layout::Folder;
 use crate::folder::settings::Compose;
 use crate::folder::state;
+use crate::privilege::files;
 use crate::privilege::user::server_user;
 use crate::report::escape::for_terminal;
 use crate::report::json::{self, SCHEMA_VERSION};
@@ -96,7 +97,8 @@ async fn proved(options: &Options) -> Result<(Subject, Proof)> {
         }
         Target::Folder(path) if !is_data_directory(&path) => {
             let folder = state::resolve(&path)?;
-            if state::made(&folder).is_ok_and(|settings| settings.compose.is_none()) {
+            let is_there = files::status(&folder.data()).is_ok_and(|found| found.is_some());
+            if is_there && state::made(&folder).is_ok_and(|settings| settings.compose.is_none()) {
                 settle_first(&mut Target::place(&options.target).await?, &asked).await?;
             }
             running(&folder).await?

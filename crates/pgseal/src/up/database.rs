@@ -1,5 +1,7 @@
 //! The database that was asked for, made over a session that verifies fully.
 
+use std::time::{Duration, Instant};
+
 use pgseal_wire::tls::Check;
 use pgseal_wire::{ChannelBinding, Session};
 
@@ -7,6 +9,11 @@ use crate::failure::{Failure, Result};
 use crate::sql::{answer, rows_of};
 use crate::verify::session::log_in_at;
 use crate::verify::subject::{Issued, Subject};
+
+/// `cannot_connect_now` (errcodes.txt): the server is starting up.
+const STARTING: &str = "57P03";
+const STARTS_WITHIN: Duration = Duration::from_secs(60);
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 /// The database every server has from initdb.
 const FIRST: &str = "postgres";
@@ -52,5 +59,15 @@ async fn administer(subject: &Subject) -> Result<Session> {
         password: subject.password.clone(),
     };
     let check = Check::ChainAndName(roots.clone());
-    log_in_at(&first, address, check, ChannelBinding::Require).await.map_err(|none| cannot(none.why()))
+    // A server in a container may still be on its way when its port answers.
+    let end = Instant::now() + STARTS_WITHIN;
+    loop {
+        let outcome = log_in_at(&first, address, check.clone(), ChannelBinding::Require).await;
+        match outcome {
+            Err(none) if none.why().contains(STARTING) && Instant::now() < end => {
+                tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+            }
+            outcome => return outcome.map_err(|none| cannot(none.why())),
+        }
+    }
 }
