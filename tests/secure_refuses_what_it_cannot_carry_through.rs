@@ -60,7 +60,7 @@ fn options_that_lack_something_are_refused_first() {
         refused(&living, 2, "there is nobody to ask", || plain(&["--new-ca", &ca])).complains("--yes");
         let there = living.sandbox().dir_of(&by(), "there").display().to_string();
         refused(&living, 2, "there is something already", || plain(&["--yes", "--new-ca", &there]));
-        refused(&living, 2, "there is no", || plain(&["--yes", "--ca", &there])).complains("--new-ca");
+        refused(&living, 2, "there is no", || plain(&["--yes", "--ca", &there])).complains("cert ca init");
         refused(&living, 3, "could not read the policy", || plain(&["--yes", "--policy", "strict"]));
         let no_password = || living.secure(&["--enforce"], &by()).env("PGPASSWORD", "");
         refused(&living, 1, "wants a login over TLS", || no_password().run()).complains("PGPASSWORD");

@@ -25,7 +25,8 @@ pub(crate) fn private_folder(name: &str) -> Result<PathBuf> {
 
 /// The same, where there is one.
 pub(crate) fn find_private_folder(name: &str) -> Result<Option<PathBuf>> {
-    let folder = state_folder()?.join(name);
+    let Some(root) = state_folder_if_any()? else { return Ok(None) };
+    let folder = root.join(name);
     match files::status(&folder).map_err(|error| Failure::io("look at", &folder, &error))? {
         None => Ok(None),
         Some(found) => private(&folder, found).map(|()| Some(folder)),
@@ -34,6 +35,14 @@ pub(crate) fn find_private_folder(name: &str) -> Result<Option<PathBuf>> {
 
 /// `/var/lib/pgseal` for root, the XDG state directory for anybody else; `PGSEAL_STATE_DIR` before both.
 pub(super) fn state_folder() -> Result<PathBuf> {
+    state_folder_if_any()?.ok_or_else(|| {
+        Failure::new("there is no place for the journal: neither XDG_STATE_HOME nor HOME is set")
+            .hint("PGSEAL_STATE_DIR=/an/absolute/path")
+    })
+}
+
+/// The same; `None` where the environment names no place, and nothing can have been kept.
+pub(super) fn state_folder_if_any() -> Result<Option<PathBuf>> {
     let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     if let Some(folder) = set("PGSEAL_STATE_DIR") {
         if !folder.is_absolute() {
@@ -42,17 +51,14 @@ pub(super) fn state_folder() -> Result<PathBuf> {
         if let Some(parent) = folder.parent() {
             trusted::parent_for_root(parent)?;
         }
-        return Ok(folder);
+        return Ok(Some(folder));
     }
     if running_as_root() {
-        return Ok(PathBuf::from("/var/lib/pgseal"));
+        return Ok(Some(PathBuf::from("/var/lib/pgseal")));
     }
     let home = || set("HOME").map(|home| home.join(".local/state"));
     let base = set("XDG_STATE_HOME").filter(|path| path.is_absolute()).or_else(home);
-    base.map(|base| base.join("pgseal")).ok_or_else(|| {
-        Failure::new("there is no place for the journal: neither XDG_STATE_HOME nor HOME is set")
-            .hint("PGSEAL_STATE_DIR=/an/absolute/path")
-    })
+    Ok(base.map(|base| base.join("pgseal")))
 }
 
 /// A private folder and all above it.

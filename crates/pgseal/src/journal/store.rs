@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::change::{Change, Origin, Phase, digest};
-use super::state::{make, make_all, private, state_folder};
+use super::state::{make, make_all, private, state_folder, state_folder_if_any};
 use crate::failure::{Failure, Result};
 use crate::privilege::files;
 
@@ -25,7 +25,8 @@ impl Journal {
     /// The journal of the server with this system identifier and data directory; `None` when nothing
     /// was ever written about it.
     pub(crate) fn find(identifier: u64, data: &Path) -> Result<Option<Self>> {
-        let folder = state_folder()?.join("changes").join(key(identifier, data));
+        let Some(root) = state_folder_if_any()? else { return Ok(None) };
+        let folder = root.join("changes").join(key(identifier, data));
         match files::status(&folder).map_err(|error| Failure::io("look at", &folder, &error))? {
             None => Ok(None),
             Some(found) => {
