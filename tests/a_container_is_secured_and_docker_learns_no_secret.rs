@@ -1,11 +1,11 @@
 //! Neither the words nor the environment of any call of docker's client hold a password or a key: every user of the
 //! machine can read the one, and every program of the person's the other.
 
-use crate::harness::{APP_PASSWORD, Contained, PASSWORD, Spy, images, record};
+use crate::harness::{APP_PASSWORD, Contained, PASSWORD, Spy, images_in_turn, record};
 
 #[test]
 fn no_call_of_dockers_client_has_one() {
-    for image in images() {
+    for image in images_in_turn(0) {
         let contained = Contained::of(&image);
         let spy = Spy::new(contained.sandbox());
         let there = || contained.secure(&["--enforce"]);

@@ -5,8 +5,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::harness::{
-    APP, APP_PASSWORD, Account, Contained, Install, PASSWORD, Running, Storm, Volume, all_hold, images,
-    record,
+    APP, APP_PASSWORD, Account, Contained, Install, PASSWORD, Running, Storm, Volume, all_hold,
+    images_in_turn, record,
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -66,7 +66,7 @@ impl Staying {
 
 #[test]
 fn clients_that_come_and_clients_that_stay_notice_nothing_and_the_container_is_not_restarted() {
-    for image in images() {
+    for image in images_in_turn(0) {
         let contained = Contained::of(&image);
         let before = contained.files();
         let started = contained.started();
@@ -122,7 +122,7 @@ fn clients_that_come_and_clients_that_stay_notice_nothing_and_the_container_is_n
 
 #[test]
 fn it_is_still_proved_after_a_restart_and_in_the_next_container_on_its_volume() {
-    for image in images() {
+    for image in images_in_turn(1) {
         let volume = Volume::new();
         let mount = format!("{}:{}", volume.name(), volume_of(&image));
         let contained = Contained::set_up(&image, |setup, _| setup.volume(&mount));

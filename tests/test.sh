@@ -41,6 +41,10 @@ done
 tests/provision/docker.sh $images compose-v1 compose-v2 ||
     echo "the lines above say why scenarios with containers are going to fail" >&2
 
+# Scenarios wait for servers about half of their time.
+NEXTEST_TEST_THREADS=${NEXTEST_TEST_THREADS:-$((($(nproc) * 3 + 1) / 2))}
+export NEXTEST_TEST_THREADS
+
 # With the feature cargo builds pgseal-faulty beside pgseal, for the scenarios that kill it or have the disk refuse.
 # First the examples of the documentation: the closing line is to be that of the tests.
 cargo test --workspace --locked --doc

@@ -28,6 +28,11 @@ impl Depth {
     }
 }
 
+/// Whether full counts are asked for.
+pub(crate) fn is_soak() -> bool {
+    Depth::now() == Depth::Soak
+}
+
 /// The PostgreSQL major versions that a scenario is to hold on.
 pub(crate) fn versions() -> &'static [u32] {
     match Depth::now() {

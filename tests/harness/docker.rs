@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::account::Account;
-use super::depth::versions;
+use super::depth::{is_soak, versions};
 use super::install::cache;
 use super::knock::{Door, Guest};
 use super::port::Port;
@@ -31,6 +31,12 @@ const STARTING: &str = "57P03";
 pub(crate) fn images() -> Vec<String> {
     let versions = if versions().contains(&16) { versions() } else { &[16] };
     versions.iter().flat_map(|v| [format!("postgres:{v}-alpine"), format!("postgres:{v}")]).collect()
+}
+
+/// For the `nth` of many cases that hold on every image: all images in a soak, and below it one of them, in turn.
+pub(crate) fn images_in_turn(nth: usize) -> Vec<String> {
+    let images = images();
+    if is_soak() { images } else { vec![images[nth % images.len()].clone()] }
 }
 
 /// What leads docker's client to the tests' own docker, for whoever calls it: `DOCKER_HOST` and `DOCKER_CONFIG`.

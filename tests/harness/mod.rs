@@ -56,9 +56,11 @@ pub(crate) use cluster::Cluster;
 pub(crate) use composed::Composed;
 pub(crate) use conf_scribe::{CONF, ConfScribe};
 pub(crate) use contained::Contained;
-pub(crate) use depth::{record, samples, samples_each, versions, versions_in_turn};
+pub(crate) use depth::{is_soak, record, samples, samples_each, versions, versions_in_turn};
 pub(crate) use dice::Dice;
-pub(crate) use docker::{Compose, Container, Network, Setup, Volume, docker, docker_users, images};
+pub(crate) use docker::{
+    Compose, Container, Network, Setup, Volume, docker, docker_users, images, images_in_turn,
+};
 pub(crate) use docker_spy::{Call, Moment, Spy};
 pub(crate) use forge::{Forge, Forged, leaf_params, this_year};
 pub(crate) use gate::{Gate, addresses_of, can_be_come_from, is_answer_of};

@@ -21,6 +21,9 @@ use crate::server::process::{Found, StopOutcome};
 /// The official image's, where its environment says nothing.
 const DATA: &str = "/var/lib/postgresql/data";
 
+/// Why a file cannot be exchanged by a rename.
+pub(super) const MOUNTED_ALONE: &str = "it is mounted into the container as a file of its own";
+
 pub(crate) struct Container {
     docker: Docker,
     /// The daemon's own id of it: a name may be given to another meanwhile.
@@ -111,6 +114,11 @@ impl Container {
         });
         let within = self.data.strip_prefix("/").unwrap_or(&self.data);
         lasting.unwrap_or_else(|| Path::new("/container").join(daemon).join(&self.id).join(within))
+    }
+
+    /// Whether what lies at a real path was mounted there by itself.
+    pub(super) fn is_mounted_alone(&self, path: &Path) -> bool {
+        self.mounts().any(|mount| mount.place == path)
     }
 
     fn mounts(&self) -> impl Iterator<Item = Mount<'_>> {
@@ -222,8 +230,8 @@ impl Container {
             }
             Request::Replace { path: at, mode } => {
                 // By a rename: what is mounted there by itself cannot be exchanged.
-                if self.mounts().any(|mount| mount.place == at) {
-                    return plain(failed("it is mounted into the container as a file of its own"));
+                if self.is_mounted_alone(at) {
+                    return plain(failed(MOUNTED_ALONE));
                 }
                 let temporary = files::beside(at).map_err(|error| Failure::io("name", at, &error))?;
                 let words = [

@@ -4,6 +4,7 @@
 use std::io;
 use std::path::Path;
 
+use super::container::MOUNTED_ALONE;
 use super::{Hands, Place};
 use crate::delegate::message::{Reply, Request};
 use crate::failure::{Failure, Result};
@@ -45,6 +46,11 @@ impl Place {
     /// in the midst of it. A folder that is still to be made was looked at when it was chosen.
     pub(crate) async fn must_take(&mut self, path: &Path) -> Result<()> {
         let folder = path.parent().unwrap_or(Path::new("/"));
+        if self.is_mounted_alone(path) {
+            return Err(Failure::new(format!("could not replace {}: {MOUNTED_ALONE}", path.display()))
+                .because("a file is replaced by a rename in its folder; nothing was changed")
+                .hint("mount the folder that holds it instead of the file, then again"));
+        }
         let nothing = |failure: Failure| {
             failure
                 .because("a file is replaced by a rename in its folder; nothing was changed")
@@ -100,6 +106,13 @@ impl Place {
                 Ok(())
             }
             other => Err(self.hands.unexpected("remove the folder", folder, &other)),
+        }
+    }
+
+    fn is_mounted_alone(&self, path: &Path) -> bool {
+        match &self.hands {
+            Hands::Within(container) => container.is_mounted_alone(path),
+            Hands::Here(_) => false,
         }
     }
 
