@@ -11,6 +11,7 @@ mod cluster;
 mod composed;
 mod conf_scribe;
 mod contained;
+mod debian;
 mod depth;
 mod dice;
 mod docker;
@@ -56,6 +57,7 @@ pub(crate) use cluster::Cluster;
 pub(crate) use composed::Composed;
 pub(crate) use conf_scribe::{CONF, ConfScribe};
 pub(crate) use contained::Contained;
+pub(crate) use debian::Debian;
 pub(crate) use depth::{is_soak, record, samples, samples_each, versions, versions_in_turn};
 pub(crate) use dice::Dice;
 pub(crate) use docker::{

@@ -62,7 +62,7 @@ pub(crate) fn make_writable(folder: &Path) {
 }
 
 #[track_caller]
-fn mount(args: &[&str]) {
+pub(super) fn mount(args: &[&str]) {
     let mut command = Command::new("mount");
     command.args(args);
     run(command, b"", Duration::from_secs(10)).succeeded();

@@ -140,10 +140,31 @@ async fn take_back(options: &Undo, shield: &Shield) -> Result<(Change, Seen)> {
             .because("nothing was changed")
             .hint(format!("pgseal undo {} --allow-insecure", options.target)));
     }
+    if phase == Phase::Undone {
+        serves_nobody_else(&mut place, &change).await?;
+    }
     // From here on a signal waits: half an undo is nothing to stop at.
     let _held = shield.hold();
     let seen = restore(&mut place, &journal, &change, change.files.len(), &phase).await?;
     Ok((change, seen))
+}
+
+/// A key and a certificate that another cluster was upgraded with are not taken from under it.
+async fn serves_nobody_else(place: &mut Place, change: &Change) -> Result<()> {
+    let made = change.files.iter().filter(|file| file.before.is_none()).filter_map(|file| file.path.parent());
+    let folders: std::collections::BTreeSet<&std::path::Path> = made.collect();
+    for folder in folders {
+        if let Some(other) = place.other_cluster_that_names(folder).await? {
+            return Err(Failure::stopped(format!(
+                "undoing change {} removes {}, and cluster {other} serves with what is in there",
+                change.id,
+                folder.display()
+            ))
+            .because("nothing was changed")
+            .hint(format!("pgseal secure {other} --reissue --ca DIR gives it its own, then again")));
+        }
+    }
+    Ok(())
 }
 
 /// Whether plaintext came further before the change than it does now. Where nobody can look, what was before decides.

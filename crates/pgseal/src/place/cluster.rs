@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use pgseal_conf::settings::{ConfFile, Statement};
 
+use super::{Layout, Place};
 use crate::delegate::Delegate;
 use crate::failure::{Failure, Result};
 use crate::privilege::files::{self, Kind};
@@ -38,6 +39,34 @@ pub(crate) fn folder_of(word: &str) -> Option<(String, String, PathBuf)> {
     let digits = version.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     (plain(version) && plain(name) && digits)
         .then(|| (version.to_owned(), name.to_owned(), configuration(version, name)))
+}
+
+impl Place {
+    /// Another cluster whose postgresql.conf names something in a folder, as one that was made from this one by
+    /// pg_upgradecluster does.
+    pub(crate) async fn other_cluster_that_names(&mut self, folder: &Path) -> Result<Option<String>> {
+        let Layout::Cluster { version, name } = &self.layout else { return Ok(None) };
+        let own = format!("{version}/{name}");
+        let wanted = format!("{}/", folder.display()).into_bytes();
+        for version in self.names_in(&root()).await? {
+            let of_version = root().join(OsStr::from_bytes(&version));
+            for name in self.names_in(&of_version).await.unwrap_or_default() {
+                let path = of_version.join(OsStr::from_bytes(&name)).join("postgresql.conf");
+                // What this user may not read is no cluster of theirs.
+                let Ok(bytes) = self.hands.read(&path, LIMIT).await else { continue };
+                let word = [version.as_slice(), name.as_slice()].map(String::from_utf8_lossy).join("/");
+                if word != own && names(&bytes, &wanted) {
+                    return Ok(Some(word));
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn names(conf: &[u8], wanted: &[u8]) -> bool {
+    let lines = conf.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii_start().starts_with(b"#"));
+    lines.into_iter().any(|line| line.windows(wanted.len()).any(|part| part == wanted))
 }
 
 /// The data directory that the cluster's postgresql.conf names.

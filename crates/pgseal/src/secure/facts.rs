@@ -58,6 +58,9 @@ pub(crate) struct Facts {
     /// The file that the present certificate was taken from, where it holds another one by now.
     pub(crate) newer_source: Option<PathBuf>,
     pub(crate) view: View,
+    /// Files of the data directory that pg_upgradecluster would have the settings name; `None`: it is no cluster of
+    /// postgresql-common.
+    pub(crate) taken_by_upgrade: Option<Vec<PathBuf>>,
     /// The chain that the wire showed, the leaf first; empty: no TLS.
     pub(crate) served: Vec<Certificate>,
 }
@@ -99,6 +102,9 @@ pub(crate) struct OwnFiles {
     pub(crate) pem: Option<(Status, String)>,
     pub(crate) certificate: Option<ServerFile>,
     pub(crate) authority: Option<ServerFile>,
+    /// The CA beside the certificate that is named, where that lies in another folder of ours: a cluster's of before
+    /// an upgrade.
+    pub(crate) authority_beside: Option<ServerFile>,
 }
 
 impl Facts {

@@ -33,6 +33,7 @@ pub(crate) fn judge(facts: &Facts, wish: &Wish, word: &str, now: OffsetDateTime)
     certificate(facts, wish, now, &mut find);
     settings(facts, wish, &mut find)?;
     rules(facts, &mut find);
+    super::upgrade::judge(facts, &mut find);
     let plaintext = facts.sessions.iter().filter(|seen| Seen::is_plaintext(seen) && !seen.own).count();
     if plaintext > 0 {
         find("sessions-in-plaintext", format!("{plaintext} now"));

@@ -26,6 +26,7 @@ mod sessions_end;
 pub(crate) mod settings;
 mod stopped;
 pub(crate) mod trust;
+mod upgrade;
 pub(crate) mod view;
 pub(crate) mod watcher;
 pub(crate) mod wish;

@@ -70,7 +70,8 @@ pub(crate) async fn observe(
         started: ask(session, "SELECT pg_postmaster_start_time()::text").await?,
         in_recovery: ask(session, "SELECT pg_is_in_recovery()::text").await? == "true",
         certificate: present::look(place, &settings).await,
-        own: own_files(place, &tls_folder).await?,
+        own: own_files_and_beside(place, &tls_folder, &settings).await?,
+        taken_by_upgrade: super::upgrade::taken(place).await?,
         settings,
         files,
         main,
@@ -217,6 +218,20 @@ pub(crate) async fn own_files(place: &mut Place, folder: &Path) -> Result<OwnFil
     }
     own.certificate = server_file_if_any(place, &folder.join(CERTIFICATE)).await?;
     own.authority = server_file_if_any(place, &folder.join(AUTHORITY)).await?;
+    Ok(own)
+}
+
+/// The same, with what lies beside the certificate that is named, where that is in another folder of ours.
+pub(super) async fn own_files_and_beside(
+    place: &mut Place,
+    folder: &Path,
+    settings: &BTreeMap<String, Setting>,
+) -> Result<OwnFiles> {
+    let mut own = own_files(place, folder).await?;
+    let present = in_data(place, settings.get("ssl_cert_file").map_or("", |setting| &setting.value));
+    if present.ends_with(PEM) && present != folder.join(PEM) {
+        own.authority_beside = server_file_if_any(place, &present.with_file_name(AUTHORITY)).await?;
+    }
     Ok(own)
 }
 

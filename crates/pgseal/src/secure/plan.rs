@@ -162,9 +162,11 @@ fn origin(source: &Source) -> Option<Origin> {
 
 /// The CA beside a certificate that we installed earlier.
 pub(crate) fn own_authority(facts: &Facts, leaf: &Certificate) -> Option<Certificate> {
-    let file = facts.own.authority.as_ref()?;
-    let authority = read_bundle(&file.bytes).ok()?.certificates.into_iter().next()?;
-    leaf.issuer().same_as(authority.subject()).then_some(authority)
+    let files = [&facts.own.authority, &facts.own.authority_beside];
+    files.into_iter().flatten().find_map(|file| {
+        let authority = read_bundle(&file.bytes).ok()?.certificates.into_iter().next()?;
+        leaf.issuer().same_as(authority.subject()).then_some(authority)
+    })
 }
 
 fn certificate_step(facts: &Facts, new: &New, pem: &Path) -> Step {

@@ -144,12 +144,18 @@ fn said_elsewhere(facts: &Facts, wish: &Wished) -> bool {
             && !(setting.file == 0 && ours.contains(&setting.line))
             && (!is_auto(facts, setting.file)
                 || satisfies(wish, &String::from_utf8_lossy(setting.value.as_bytes())))
+            && !is_lost_by_upgrade(facts, setting.file)
     });
     let value = match others {
         Some(setting) => String::from_utf8_lossy(setting.value.as_bytes()).into_owned(),
         None => facts.settings.get(wish.name).map(|setting| setting.boot.clone()).unwrap_or_default(),
     };
     satisfies(wish, &value)
+}
+
+/// What a cluster of postgresql-common includes is not there after an upgrade.
+fn is_lost_by_upgrade(facts: &Facts, file: u32) -> bool {
+    facts.taken_by_upgrade.is_some() && file != 0 && !is_auto(facts, file)
 }
 
 fn is_auto(facts: &Facts, file: u32) -> bool {

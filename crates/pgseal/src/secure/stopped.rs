@@ -12,8 +12,8 @@ use pgseal_pki::Certificate;
 
 use super::facts::{Facts, Setting};
 use super::observe::{
-    bytes_of_path, listened, not_managed_by_others, own_files, reached, server_file, server_file_if_any,
-    specific,
+    bytes_of_path, listened, not_managed_by_others, own_files_and_beside, reached, server_file,
+    server_file_if_any, specific,
 };
 use super::present;
 use crate::failure::{Failure, Result};
@@ -80,7 +80,8 @@ pub(super) async fn observe(place: &mut Place, who: &Login) -> Result<Facts> {
         started: String::new(),
         in_recovery: standby,
         certificate,
-        own: own_files(place, &tls_folder).await?,
+        own: own_files_and_beside(place, &tls_folder, &settings).await?,
+        taken_by_upgrade: super::upgrade::taken(place).await?,
         settings,
         files,
         main,
