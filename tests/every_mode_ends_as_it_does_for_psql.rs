@@ -228,7 +228,7 @@ async fn attempt(cell: &Cell) -> Result<Connected, ConnectError> {
     let get = |name: &str| asked.get(name).map(str::to_owned);
     let own = Account::current().home();
     let home = if version.asks_home() { &cell.home } else { &own };
-    let understood = understand(routes.collect(), &get, Some(home), version);
+    let understood = understand(routes.collect(), &get, Some(home), None, version);
     let (options, who) = understood.map_err(ConnectError::Invalid)?;
     connect(&options, &who).await
 }

@@ -3,6 +3,7 @@
 
 mod certs;
 mod cli;
+mod client;
 mod compose;
 mod delegate;
 mod doctor;
@@ -14,6 +15,7 @@ mod folder;
 mod hba;
 mod interrupt;
 mod journal;
+mod modes;
 mod place;
 mod policy;
 mod privilege;

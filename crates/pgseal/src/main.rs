@@ -2,6 +2,7 @@
 
 mod certs;
 mod cli;
+mod client;
 mod compose;
 mod delegate;
 mod doctor;
@@ -13,6 +14,7 @@ mod folder;
 mod hba;
 mod interrupt;
 mod journal;
+mod modes;
 mod place;
 mod policy;
 mod privilege;

@@ -112,6 +112,37 @@ impl Attempt {
         }
     }
 
+    /// Whether the server declined TLS and the conversation went on without it.
+    pub const fn was_declined(&self) -> bool {
+        self.asked_for_tls && self.spoke_plaintext()
+    }
+
+    /// Whether a startup packet went over the wire in the clear, for whoever listens: user, database and what came
+    /// after that. Nothing that goes over a Unix socket counts.
+    pub const fn spoke_plaintext(&self) -> bool {
+        let spoke = matches!(
+            self.outcome,
+            AttemptOutcome::NotLetIn(_)
+                | AttemptOutcome::NotTheRightServer(_)
+                | AttemptOutcome::LoggedIn(_)
+                | AttemptOutcome::Asked(_)
+        );
+        spoke && self.tls.is_none() && matches!(self.peer, Some(Peer::Tcp(_)))
+    }
+
+    /// What became of it, in words.
+    pub fn came_to(&self) -> String {
+        let encrypted = if self.spoke_plaintext() { " WITHOUT encryption" } else { "" };
+        match &self.outcome {
+            AttemptOutcome::NoSocket(error) => error.to_string(),
+            AttemptOutcome::NotOpened(problem) => problem.to_string(),
+            AttemptOutcome::NotLetIn(error) => error.to_string(),
+            AttemptOutcome::NotTheRightServer(why) => why.to_string(),
+            AttemptOutcome::LoggedIn(_) => format!("connected{encrypted}"),
+            AttemptOutcome::Asked(request) => format!("asked for {request}{encrypted}"),
+        }
+    }
+
     /// What was seen of a server that TLS was not established with.
     pub fn presented(&self) -> Option<&Presented> {
         match &self.outcome {
@@ -124,15 +155,13 @@ impl Attempt {
 /// `TLS, certificate verify failed: …`, `plaintext, connected WITHOUT encryption`.
 impl fmt::Display for Attempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.asked_for_tls { "TLS, " } else { "plaintext, " })?;
-        let encrypted = if self.tls.is_some() { "" } else { " WITHOUT encryption" };
-        match &self.outcome {
-            AttemptOutcome::NoSocket(error) => write!(f, "{error}"),
-            AttemptOutcome::NotOpened(problem) => write!(f, "{problem}"),
-            AttemptOutcome::NotLetIn(error) => write!(f, "{error}"),
-            AttemptOutcome::NotTheRightServer(why) => write!(f, "{why}"),
-            AttemptOutcome::LoggedIn(_) => write!(f, "connected{encrypted}"),
-            AttemptOutcome::Asked(request) => write!(f, "asked for {request}{encrypted}"),
-        }
+        f.write_str(if self.was_declined() {
+            "TLS declined by the server, plaintext, "
+        } else if self.asked_for_tls {
+            "TLS, "
+        } else {
+            "plaintext, "
+        })?;
+        f.write_str(&self.came_to())
     }
 }

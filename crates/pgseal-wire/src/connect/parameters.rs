@@ -22,12 +22,14 @@ pub type Parameter<'a> = &'a dyn Fn(&str) -> Option<String>;
 /// Understands the parameters as a libpq of this version does (`connectOptions2` and `initialize_SSL`), and reads the
 /// files that they name. `home` is where `.postgresql` lies; the user and the database must be said.
 ///
-/// Not looked at: `hostaddr`, `host`, `port` and `connect_timeout`, which are in the routes; `passfile` and `service`,
+/// `known` stands in the place of `sslrootcert` where the roots come from elsewhere; what the parameter says then counts
+/// only as far as it is wrong. Not looked at: `hostaddr`, `host`, `port` and `connect_timeout`, which are in the routes; `passfile` and `service`,
 /// which the caller reads; what has no part in how a connection is made.
 pub fn understand(
     routes: Vec<Route>,
     parameter: Parameter<'_>,
     home: Option<&Path>,
+    known: Option<RootFile>,
     libpq: LibpqVersion,
 ) -> Result<(ConnectOptions, Credentials), InvalidOptions> {
     let words = Words { parameter, home, libpq };
@@ -45,9 +47,7 @@ pub fn understand(
     let certmode = words.later(libpq.knows_certmode(), "sslcertmode", str::parse::<SslCertMode>)?;
     let gssencmode = words.read("gssencmode", str::parse)?;
     let target_session = words.read("target_session_attrs", |word| TargetSession::parse(word, libpq))?;
-    let roots =
-        root_file.map_or_else(|| RootFile::Absent { path: String::new() }, |path| RootFile::of(&path, libpq));
-    let roots = roots.asking(&words.revocation());
+    let roots = known.unwrap_or_else(|| words.roots(root_file)).asking(&words.revocation());
     let client = words.client(certmode, &roots);
     let options = ConnectOptions {
         routes,
@@ -130,6 +130,13 @@ impl Words<'_> {
 
     fn root_file(&self) -> Option<String> {
         self.file("sslrootcert", "root.crt").map(|path| path.display().to_string())
+    }
+
+    fn roots(&self, file: Option<String>) -> RootFile {
+        match file {
+            Some(path) => RootFile::of(&path, self.libpq),
+            None => RootFile::Absent { path: String::new() },
+        }
     }
 
     fn revocation(&self) -> Revocation {

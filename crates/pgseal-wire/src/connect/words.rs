@@ -108,8 +108,8 @@ pub(super) fn login(options: &ConnectOptions, route: &Route, peer: &Peer, error:
 
 fn handshake(options: &ConnectOptions, failure: &HandshakeFailure) -> String {
     match failure {
-        // Measured with OpenSSL 3.0 on both sides of 17.
-        HandshakeFailure::Wire(WireError::Closed { .. }) if options.libpq.offers_alpn() => {
+        // Measured with one OpenSSL 3.0 under 17 and 18.
+        HandshakeFailure::Wire(WireError::Closed { .. }) if options.libpq.knows_oauth() => {
             "SSL error: unexpected eof while reading".to_owned()
         }
         HandshakeFailure::Wire(WireError::Closed { .. }) => "SSL SYSCALL error: EOF detected".to_owned(),

@@ -4,6 +4,8 @@ mod cert;
 mod doctor;
 mod down;
 mod hba;
+mod modes;
+mod modes_report;
 mod options;
 mod rotate;
 mod rotate_report;
@@ -67,6 +69,8 @@ enum Verb {
     Sessions(sessions::Options),
     /// Give a server a new certificate with nobody noticing: one rename, one reload, proved or rolled back
     Rotate(Box<rotate::Options>),
+    /// The sslmode table, live: what each mode comes to here, who can listen, who can come between
+    Modes(modes::Options),
     /// Certificates
     #[command(subcommand)]
     Cert(cert::Verb),
@@ -124,6 +128,7 @@ async fn carry_out(verb: Verb) -> Result<Outcome> {
         Verb::Doctor(options) => doctor::run(options).await,
         Verb::Sessions(options) => sessions::run(options).await,
         Verb::Rotate(options) => rotate::run(*options).await,
+        Verb::Modes(options) => modes::run(options).await,
         Verb::Cert(verb) => cert::run(verb).await,
         Verb::Hba(verb) => hba::run(*verb).await,
     }

@@ -4,6 +4,7 @@
 mod connection;
 pub(crate) mod environment;
 mod folder;
+mod libpq;
 mod login;
 mod passfile;
 mod service;
@@ -11,5 +12,6 @@ mod word;
 
 pub(crate) use connection::connection_subject;
 pub(crate) use folder::folder_subject;
+pub(crate) use libpq::{Client, Given, Said, host_and_port};
 pub(crate) use login::{Asked, login, nobody_yet};
 pub(crate) use word::Target;
