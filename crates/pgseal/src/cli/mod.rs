@@ -6,6 +6,7 @@ mod down;
 mod hba;
 mod modes;
 mod modes_report;
+mod modes_rows;
 mod options;
 mod rotate;
 mod rotate_report;

@@ -5,7 +5,8 @@ use pgseal_wire::LibpqVersion;
 use time::OffsetDateTime;
 
 use super::Outcome;
-use super::modes_report::{Table, human, row_of};
+use super::modes_report::{Table, human};
+use super::modes_rows::row_of;
 use super::options::Format;
 use super::verify::warn_about_password;
 use crate::client::client_of;
