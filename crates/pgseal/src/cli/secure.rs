@@ -23,7 +23,7 @@ use crate::secure::wish::{Source, Wish};
 use crate::target::{Asked, Target};
 
 /// What a plan says already.
-const WORDS_OF_A_PLAN: [&str; 16] = [
+const WORDS_OF_A_PLAN: [&str; 17] = [
     "san",
     "policy",
     "enforce",
@@ -39,6 +39,7 @@ const WORDS_OF_A_PLAN: [&str; 16] = [
     "until",
     "even_if_locked_out",
     "allow_unseen",
+    "accept_crash_window",
     "end_plaintext_sessions",
 ];
 
@@ -115,6 +116,9 @@ pub(crate) struct Options {
     /// Change the issuer although clients that verify it cannot be seen
     #[arg(long)]
     allow_unseen: bool,
+    /// Exchange key and certificate one after the other where the command line fixes two paths: a crash in between leaves a server that does not start
+    #[arg(long)]
+    accept_crash_window: bool,
     /// Where the server does not run: change its files, to be proved after the next start
     #[arg(long, conflicts_with_all = ["confirm_within", "end_plaintext_sessions"])]
     offline: bool,
@@ -303,6 +307,7 @@ fn words(options: &Options) -> Vec<String> {
         ("reissue", options.reissue),
         ("even-if-locked-out", options.even_if_locked_out),
         ("allow-unseen", options.allow_unseen),
+        ("accept-crash-window", options.accept_crash_window),
         ("end-plaintext-sessions", options.end_plaintext_sessions),
     ];
     words.extend(flags.into_iter().filter(|(_, set)| *set).map(|(name, _)| format!("--{name}")));
@@ -330,6 +335,7 @@ fn wish(options: &Options) -> Result<Wish> {
         exceptions: exceptions(options)?,
         even_if_locked_out: options.even_if_locked_out,
         allow_unseen: options.allow_unseen,
+        accept_crash_window: options.accept_crash_window,
     })
 }
 

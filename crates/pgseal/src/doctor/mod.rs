@@ -149,6 +149,7 @@ fn nothing_but(policy: Policy, validity: Validity) -> Wish {
         scram: false,
         exceptions: Vec::new(),
         even_if_locked_out: false,
+        accept_crash_window: false,
         allow_unseen: false,
     }
 }

@@ -14,7 +14,7 @@ use crate::failure::{Failure, Result};
 /// What one command may print, in bytes.
 const MOST: u64 = 32 << 20;
 /// What one command may say on its other pipe, in bytes.
-const MOST_WORDS: u64 = 64 << 10;
+pub(super) const MOST_WORDS: usize = 64 << 10;
 /// What a script prints when all bytes have come, and what it waits for before it goes on.
 const WHOLE: &[u8] = b"whole\n";
 const GO: &[u8] = b"go\n";
@@ -60,9 +60,11 @@ impl Call<'_> {
         };
         let (mut out, mut err) = (Zeroizing::new(Vec::new()), Vec::new());
         let conversation = async {
-            let mut stderr = stderr.take(MOST_WORDS);
-            let (heard, said) =
-                tokio::join!(converse(stdin, stdout, self.input, &mut out), stderr.read_to_end(&mut err));
+            let listening = async {
+                // Closed with that: what is cut off does not wait for a reader for ever.
+                stderr.take(MOST_WORDS as u64).read_to_end(&mut err).await
+            };
+            let (heard, said) = tokio::join!(converse(stdin, stdout, self.input, &mut out), listening);
             heard.and(said)?;
             // One that is cut off would wait for a reader for ever.
             let full = u64::try_from(out.len()).unwrap_or(u64::MAX) >= MOST;

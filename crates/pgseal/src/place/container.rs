@@ -9,7 +9,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::answers::{bytes, done, failed, found, names, seen};
-use super::call::{Input, Said};
+use super::call::{self, Input, Said};
 use super::docker::{Docker, knows_none};
 use super::scripts;
 use crate::delegate::message::{Reply, Request};
@@ -17,12 +17,16 @@ use crate::failure::{Failure, Result};
 use crate::privilege::files;
 use crate::privilege::user::SystemUser;
 use crate::server::process::{Found, StopOutcome};
+use crate::server::said::last_lines;
 
 /// The official image's, where its environment says nothing.
 const DATA: &str = "/var/lib/postgresql/data";
 
 /// Why a file cannot be exchanged by a rename.
 pub(super) const MOUNTED_ALONE: &str = "it is mounted into the container as a file of its own";
+
+/// How many lines of what a container printed are looked at.
+const LAST_LINES: &str = "200";
 
 pub(crate) struct Container {
     docker: Docker,
@@ -162,6 +166,21 @@ impl Container {
                 .find_map(|text| text.parse().ok())
         });
         address.map(|address| (address, port))
+    }
+
+    /// What docker keeps of the last lines that the container printed, in the order of the times before them.
+    pub(super) async fn last_words(&self) -> Result<Vec<String>, String> {
+        let words = ["logs", "--timestamps", "--tail", LAST_LINES, self.id.as_str()];
+        let said = self.docker.run(&words.map(OsString::from), Input::Nothing).await;
+        let said = said.map_err(|failure| failure.sentence().to_owned())?;
+        // One that printed too much was cut off, and did not end well.
+        if !said.well && said.err.len() < call::MOST_WORDS {
+            return Err(said.err.trim().to_owned());
+        }
+        let mut lines = last_lines(&said.out, usize::MAX);
+        lines.extend(last_lines(said.err.as_bytes(), usize::MAX));
+        lines.sort();
+        Ok(lines)
     }
 
     async fn data_directory(&self) -> Result<PathBuf> {

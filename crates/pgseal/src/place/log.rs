@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use pgseal_wire::Session;
 use zeroize::Zeroizing;
 
-use super::{Layout, Place};
+use super::{Hands, Layout, Place};
 use crate::delegate::message::{Reply, Request};
 use crate::failure::Result;
 use crate::privilege::files::Kind;
@@ -74,6 +74,18 @@ async fn standard_error(place: &mut Place) -> Option<PathBuf> {
 }
 
 impl Place {
+    pub(crate) const fn is_contained(&self) -> bool {
+        matches!(self.hands, Hands::Within(_))
+    }
+
+    /// The last lines that docker keeps of what the container said, with docker's own time before each.
+    pub(crate) async fn last_words_of_the_container(&self) -> Result<Vec<String>, String> {
+        match &self.hands {
+            Hands::Within(container) => container.last_words().await,
+            Hands::Here(_) => Err("it is in no container".to_owned()),
+        }
+    }
+
     /// At most `limit` bytes of a file of the server's from `offset` on, counted from 0.
     pub(crate) async fn read_from(
         &mut self,

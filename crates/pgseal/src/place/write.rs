@@ -4,6 +4,8 @@
 use std::io;
 use std::path::Path;
 
+use zeroize::Zeroizing;
+
 use super::container::MOUNTED_ALONE;
 use super::{Hands, Place};
 use crate::delegate::message::{Reply, Request};
@@ -67,6 +69,28 @@ impl Place {
             Reply::Done => Ok(()),
             other => Err(nothing(self.hands.unexpected("write files in", folder, &other))),
         }
+    }
+
+    /// Puts a new file beside another one, in the name in which that one is written.
+    pub(crate) async fn put_beside(
+        &mut self,
+        other: &Path,
+        path: &Path,
+        mode: u32,
+        bytes: &[u8],
+    ) -> Result<()> {
+        if self.is_roots_alone(other).await? {
+            return files::replace(path, mode, bytes).map_err(|error| Failure::io("write", path, &error));
+        }
+        self.hands.replace(path, mode, bytes).await
+    }
+
+    /// Reads what lies beside another file, in the same name.
+    pub(crate) async fn read_beside(&mut self, other: &Path, path: &Path) -> Result<Zeroizing<Vec<u8>>> {
+        if self.is_roots_alone(other).await? {
+            return files::read(path, LIMIT).map_err(|error| Failure::io("read", path, &error));
+        }
+        self.hands.read(path, LIMIT).await
     }
 
     /// Removes a file, where there is one, and what an interrupted write left beside it.

@@ -98,5 +98,5 @@ fn kept_the_old_one(watched: &Watched) -> Failure {
 
 /// With what the server's log says since.
 async fn told(failure: Failure, log: &Mark, work: &mut Work<'_>) -> Failure {
-    failure.because_all(log.reasons(work.place).await)
+    failure.because_all(log.reasons(work.place, work.held).await)
 }

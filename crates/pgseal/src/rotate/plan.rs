@@ -1,18 +1,19 @@
 //! What has to be written for a rotation, and in which order. Pure: facts and a certificate in, bytes out.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use pgseal_pki::{IssuedCertificate, server_with_encrypted_key_pem, server_with_key_pem};
+use pgseal_pki::{server_with_encrypted_key_pem, server_with_key_pem};
 use zeroize::Zeroizing;
 
 use super::choose::Next;
-use super::seat::{FixedFile, Seat, fixed_paths};
+use super::seat::Seat;
 use super::wish::Wish;
 use crate::failure::{Failure, Result};
 use crate::folder::layout::Folder;
 use crate::journal::{Record, digest, records};
 use crate::place::{Layout, Place};
 use crate::secure::facts::{Facts, ServerFile};
+use crate::secure::fixed::{fixed_paths, secret, two_files};
 use crate::secure::observe::{AUTHORITY, CERTIFICATE, PEM};
 use crate::secure::plan::{Plan, Stage, StageKind, Step, Was, Write, conf_write, was_file};
 use crate::secure::settings::{self, Wished};
@@ -137,38 +138,6 @@ fn public_files(facts: &Facts, next: &Next) -> Vec<Write> {
     // What is right already is not written again.
     writes.retain(|write| write.before.as_ref().is_none_or(|was| was.digest != digest(&write.bytes)));
     writes
-}
-
-/// The key first: a server that is started in between has the new key and the old certificate, and says so.
-fn two_files(
-    issued: &IssuedCertificate,
-    key_pem: &str,
-    certificate: &FixedFile,
-    key: &FixedFile,
-) -> Vec<Write> {
-    let mode = |file: &FixedFile, widest: u32| {
-        file.file.as_ref().map_or(widest & 0o644, |file| file.status.mode & widest)
-    };
-    vec![
-        secret(&key.path, mode(key, 0o640), key_pem.as_bytes(), key.file.as_ref()),
-        Write {
-            secret: false,
-            before: certificate.file.as_ref().map(was_file),
-            ..secret(&certificate.path, mode(certificate, 0o644), issued.full_chain_pem().as_bytes(), None)
-        },
-    ]
-}
-
-/// A file with a private key, of which no copy goes to the journal.
-fn secret(path: &Path, mode: u32, bytes: &[u8], was: Option<&ServerFile>) -> Write {
-    Write {
-        path: PathBuf::from(path),
-        mode,
-        bytes: Zeroizing::new(bytes.to_vec()),
-        before: was.map(|file| Was { bytes: Vec::new(), ..was_file(file) }),
-        diff: String::new(),
-        secret: true,
-    }
 }
 
 fn both_settings(pem: &Path) -> Result<Vec<Wished>> {

@@ -1,11 +1,12 @@
 //! Where key and certificate lie, and so by which renames they are exchanged.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
 use crate::place::Place;
 use crate::secure::facts::{Facts, ServerFile};
-use crate::secure::observe::{PEM, in_data, own_files, server_file_if_any};
+use crate::secure::fixed::FixedFile;
+use crate::secure::observe::{PEM, in_data, own_files};
 
 /// How the present pair lies.
 pub(crate) enum Seat {
@@ -20,11 +21,6 @@ pub(crate) enum Seat {
     Two,
     /// Two files whose paths the command line fixes.
     Fixed { certificate: FixedFile, key: FixedFile },
-}
-
-pub(crate) struct FixedFile {
-    pub(crate) path: PathBuf,
-    pub(crate) file: Option<ServerFile>,
 }
 
 impl Seat {
@@ -49,20 +45,4 @@ impl Seat {
         }
         Ok(Self::Two)
     }
-}
-
-impl FixedFile {
-    async fn at(place: &mut Place, path: PathBuf) -> Result<Self> {
-        let file = server_file_if_any(place, &path).await?;
-        Ok(Self { path: file.as_ref().map_or(path, |file| file.real.clone()), file })
-    }
-}
-
-/// Two files can only be exchanged one after the other, and a server that is started in between does not start.
-pub(crate) fn fixed_paths(certificate: &Path, key: &Path) -> Failure {
-    Failure::stopped("the server's command line fixes the paths of key and certificate, which are two files")
-        .because(format!("they are {} and {}", certificate.display(), key.display()))
-        .because("a crash between their two renames leaves a key that belongs to another certificate, and a server that does not start")
-        .because("nothing was changed")
-        .hint("start it with -c ssl_cert_file and -c ssl_key_file naming one file, or without them; all the same: --accept-crash-window")
 }

@@ -100,7 +100,8 @@ pub(crate) fn write_down(
 /// The previous key, beside the new one. It bears the change's id, so that a change that never comes to stand
 /// leaves what the one before it kept.
 fn previous(path: &Path, change: &str) -> PathBuf {
-    path.with_file_name(format!("previous-{change}-{PEM}"))
+    let name = path.file_name().map_or(PEM.into(), |name| name.to_string_lossy());
+    path.with_file_name(format!("previous-{change}-{name}"))
 }
 
 /// Every stage, each proved before the next begins.
@@ -117,14 +118,22 @@ pub(crate) async fn apply(work: &mut Work<'_>, change: &Change) -> Result<Proof>
         faults::step("a stage is written");
         nothing_new_is_wrong(work.held, &broken).await?;
         let log = Mark::here(work.place, work.held).await;
-        reload_and_wait(work.place, work.held).await?;
-        proof = Some(proved(work, stage, &log).await?);
+        proof = Some(match loaded_and_proved(work, stage, &log).await {
+            Ok(proof) => proof,
+            // The reason for whatever it was stands there alone.
+            Err(failure) => return Err(failure.because_all(log.reasons(work.place, work.held).await)),
+        });
         faults::step("a stage is proved");
     }
     match proof {
         Some(proof) => Ok(proof),
         None => look_again(work).await,
     }
+}
+
+async fn loaded_and_proved(work: &mut Work<'_>, stage: &Stage, log: &Mark) -> Result<Proof> {
+    reload_and_wait(work.place, work.held).await?;
+    proved(work, stage, log).await
 }
 
 /// The proof of a server where nothing was to be done.
@@ -152,7 +161,7 @@ pub(crate) async fn put(place: &mut Place, reached: &Cell<usize>, id: &str, writ
     reached.set(reached.get() + 1);
     if write.secret && planned.is_some() {
         let old = place.hands.read(&write.path, 1 << 20).await?;
-        place.put(&previous(&write.path, id), 0o600, &old).await?;
+        place.put_beside(&write.path, &previous(&write.path, id), 0o600, &old).await?;
     }
     place.put(&write.path, write.mode, &write.bytes).await
 }
@@ -224,9 +233,7 @@ async fn proved(work: &mut Work<'_>, stage: &Stage, log: &Mark) -> Result<Proof>
     if failed.is_empty() {
         return Ok(proof);
     }
-    Err(Failure::new("the wire does not show what was promised")
-        .because_all(failed)
-        .because_all(log.reasons(work.place).await))
+    Err(Failure::new("the wire does not show what was promised").because_all(failed))
 }
 
 /// Then nothing on the wire tells whether the server followed its settings: one that could not goes on as it
@@ -237,9 +244,9 @@ fn serves_what_it_served(work: &Work<'_>) -> bool {
 
 async fn taken_up(work: &mut Work<'_>, log: &Mark) -> Claim {
     let name = ClaimName::SettingsTakenUp;
-    match log.taken_up(work.place).await {
-        Some(Ok(())) => Claim::holds(name, "the server's log tells of the reload, and of nothing amiss"),
-        Some(Err(line)) => Claim::fails(name, line, "it goes on with the TLS that it had"),
-        None => Claim::cannot_tell(name, "the server's log does not tell, or cannot be read"),
+    match log.taken_up(work.place, work.held).await {
+        Ok(Ok(())) => Claim::holds(name, "the server's log tells of the reload, and of nothing amiss"),
+        Ok(Err(line)) => Claim::fails(name, line, "it goes on with the TLS that it had"),
+        Err(why) => Claim::cannot_tell(name, why),
     }
 }

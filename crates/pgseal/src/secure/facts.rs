@@ -9,6 +9,7 @@ use pgseal_conf::hba::Roles;
 use pgseal_conf::settings::Settings;
 use pgseal_pki::{Certificate, SubjectAltName};
 
+use super::fixed::FixedPair;
 use crate::hba::source::Source;
 use crate::journal::View;
 use crate::privilege::files::Status;
@@ -37,6 +38,8 @@ pub(crate) struct Facts {
     /// The same with all that it includes.
     pub(crate) rules: Source,
     pub(crate) certificate: Result<Present, String>,
+    /// Where key and certificate lie, where the command line says so; why that cannot be told.
+    pub(crate) fixed: Option<Result<FixedPair, String>>,
     pub(crate) tls_folder: PathBuf,
     pub(crate) tls_folder_is_there: bool,
     /// What lies where our key and certificate go.

@@ -10,6 +10,7 @@ use pgseal_conf::{ByteString, PgVersion};
 use pgseal_wire::Session;
 
 use super::facts::{Facts, OwnFiles, ServerFile, Setting};
+use super::fixed::FixedPair;
 use super::{present, view};
 use crate::failure::{Failure, Result};
 use crate::hba::fetch::fetch;
@@ -72,6 +73,7 @@ pub(crate) async fn observe(
         certificate: present::look(place, &settings).await,
         own: own_files_and_beside(place, &tls_folder, &settings).await?,
         taken_by_upgrade: super::upgrade::taken(place).await?,
+        fixed: FixedPair::find(place, &settings).await,
         settings,
         files,
         main,

@@ -93,7 +93,7 @@ pub(super) async fn settle(
         }
         failed => failed,
     };
-    let said = log.reasons(place).await;
+    let said = log.reasons(place, held).await;
     let _held = shield.hold();
     // Whoever finds half of this walk has to see that it is one.
     journal.set(&change, &Phase::Begun)?;

@@ -106,14 +106,14 @@ impl Plan {
 pub(crate) fn plan(facts: &Facts, wish: &Wish, chosen: &Chosen, word: &str, id: String) -> Result<Plan> {
     let pem = facts.tls_folder.join(PEM);
     let ours = match chosen {
-        Chosen::New(_) => Some(pem.as_path()),
-        Chosen::Kept { .. } => None,
+        Chosen::New(_) if facts.fixed.is_none() => Some(pem.as_path()),
+        _ => None,
     };
     let wished = settings::wished(facts, &wish.policy, ours)?;
     settings::fixed_by_command_line(facts, &wished)?;
     let mut tls = Vec::new();
     if let Chosen::New(new) = chosen {
-        tls.push(certificate_step(facts, new, &pem));
+        tls.push(certificate_step(facts, new, &pem, wish)?);
     }
     tls.extend(settings_step(facts, &wished, &id, word)?);
     let mut rules = rules_step(facts, wish)?;
@@ -169,7 +169,7 @@ pub(crate) fn own_authority(facts: &Facts, leaf: &Certificate) -> Option<Certifi
     })
 }
 
-fn certificate_step(facts: &Facts, new: &New, pem: &Path) -> Step {
+fn certificate_step(facts: &Facts, new: &New, pem: &Path, wish: &Wish) -> Result<Step> {
     let leaf = &new.issued.certificate;
     let names: Vec<String> = new.names.iter().map(ToString::to_string).collect();
     let names = if names.is_empty() { leaf.dns_names() } else { names };
@@ -181,23 +181,25 @@ fn certificate_step(facts: &Facts, new: &New, pem: &Path) -> Step {
         diff: String::new(),
         secret,
     };
-    let with_key = server_with_key_pem(&new.issued);
-    let mut writes = vec![Write {
-        before: facts.own.pem.as_ref().map(|(status, digest)| Was {
+    let mut writes = if let Some(fixed) = &facts.fixed {
+        let unknown = |why: &String| Failure::new(why.clone()).because("nothing was changed");
+        fixed.as_ref().map_err(unknown)?.writes(&new.issued, wish.accept_crash_window)?
+    } else {
+        let with_key = server_with_key_pem(&new.issued);
+        let before = facts.own.pem.as_ref().map(|(status, digest)| Was {
             status: *status,
             digest: digest.clone(),
             bytes: Vec::new(),
-        }),
-        path: pem.to_owned(),
-        ..own(PEM, 0o600, with_key.as_bytes(), None, true)
-    }];
+        });
+        vec![Write { before, path: pem.to_owned(), ..own(PEM, 0o600, with_key.as_bytes(), None, true) }]
+    };
     let certificate = new.issued.full_chain_pem();
     writes.push(own(CERTIFICATE, 0o644, certificate.as_bytes(), facts.own.certificate.as_ref(), false));
     if let Some(authority) = &new.authority {
         let authority = authority.pem();
         writes.push(own(AUTHORITY, 0o644, authority.as_bytes(), facts.own.authority.as_ref(), false));
     }
-    Step {
+    Ok(Step {
         name: "certificate",
         title: format!(
             "{} for {}, until {}, by {} ({})",
@@ -209,7 +211,7 @@ fn certificate_step(facts: &Facts, new: &New, pem: &Path) -> Step {
         ),
         effect: "nothing until the reload; then new connections see it, and old ones go on",
         writes,
-    }
+    })
 }
 
 pub(crate) fn was_file(file: &ServerFile) -> Was {

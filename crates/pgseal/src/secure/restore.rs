@@ -113,7 +113,7 @@ async fn put_back(place: &mut Place, journal: &Journal, change: &Change, file: &
     }
     let bytes = match &before.image {
         Image::Stored(name) => journal.image(change, name)?,
-        Image::Beside(path) => place.hands.read(path, 1 << 20).await?,
+        Image::Beside(path) => place.read_beside(&file.path, path).await?,
     };
     place.put(&file.path, before.mode, &bytes).await?;
     as_it_was(place, file, before).await

@@ -210,7 +210,7 @@ async fn carry_out(
             let errand = Errand { word, wish, asked, how, consent, under_way, shield };
             return offline::carry_out(&errand, place, recovered).await;
         }
-        return Err(down(&mut place).await?);
+        return Err(down(&mut place, recovered).await?);
     };
     let server = place.running().await?;
     if how.offline {
@@ -424,11 +424,14 @@ pub(super) fn issuer_is_known(done: &Done, wish: &Wish) -> Result<()> {
 }
 
 /// No server runs, and nobody asked for its files to be changed all the same.
-async fn down(place: &mut Place) -> Result<Failure> {
+async fn down(place: &mut Place, recovered: Option<String>) -> Result<Failure> {
     let Err(failure) = place.running().await else {
         return Ok(Failure::new("the server was started just now; nothing was changed").hint("again"));
     };
+    let taken_back =
+        recovered.map(|id| format!("change {id}, which nobody had finished, was taken back first"));
     let failure = failure
+        .because_all(taken_back)
         .because("nothing was changed; --offline changes its files, to be proved after the next start");
     Ok(match pending::waiting(place).await? {
         Some((_, change)) => {

@@ -11,6 +11,7 @@ use pgseal_conf::settings::{Effective, Settings, parse_bool};
 use pgseal_pki::Certificate;
 
 use super::facts::{Facts, Setting};
+use super::fixed::FixedPair;
 use super::observe::{
     bytes_of_path, listened, not_managed_by_others, own_files_and_beside, reached, server_file,
     server_file_if_any, specific,
@@ -82,6 +83,7 @@ pub(super) async fn observe(place: &mut Place, who: &Login) -> Result<Facts> {
         certificate,
         own: own_files_and_beside(place, &tls_folder, &settings).await?,
         taken_by_upgrade: super::upgrade::taken(place).await?,
+        fixed: FixedPair::find(place, &settings).await,
         settings,
         files,
         main,

@@ -155,7 +155,7 @@ fn logged(said: Authorized, from: Option<&str>, at: Option<OffsetDateTime>) -> L
 }
 
 /// The fields of one record; `""` in quotes is a quote (RFC 4180, 2).
-fn csv_fields(record: &str) -> Vec<String> {
+pub(crate) fn csv_fields(record: &str) -> Vec<String> {
     let mut fields = vec![String::new()];
     let mut quoted = false;
     let mut rest = record.chars().peekable();

@@ -6,6 +6,7 @@ pub(crate) mod client;
 pub(crate) mod follow;
 pub(crate) mod ledger;
 mod logged;
+pub(crate) use logged::csv_fields;
 mod prefix;
 pub(crate) mod record;
 pub(crate) mod replay;
