@@ -23,6 +23,11 @@ impl Install {
         Self::called(&version.to_string())
     }
 
+    /// PostgreSQL 18 with an OpenSSL that has post-quantum groups.
+    pub(crate) fn post_quantum() -> Self {
+        Self::called("18mlkem")
+    }
+
     /// A PostgreSQL built without SSL.
     pub(crate) fn without_ssl() -> Self {
         Self::called("nossl")

@@ -51,7 +51,13 @@ impl Living {
     /// The same with something else about it.
     #[track_caller]
     pub(crate) fn set_up(version: u32, further: impl FnOnce(Setup) -> Setup) -> Self {
-        let usual = Server::with(Install::of(version)).conf("ssl = off").hba(USUAL_HBA);
+        Self::on(Install::of(version), further)
+    }
+
+    /// The same of a PostgreSQL that is chosen by more than its version.
+    #[track_caller]
+    pub(crate) fn on(install: Install, further: impl FnOnce(Setup) -> Setup) -> Self {
+        let usual = Server::with(install).conf("ssl = off").hba(USUAL_HBA);
         let living = Self { server: further(usual).start() };
         if living.sql("SELECT pg_is_in_recovery()") == "f" {
             living.sql(&format!(

@@ -1,5 +1,7 @@
 //! `pgseal undo`, `pgseal confirm` and `pgseal history`: changes that stand in the journal.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use serde::Serialize;
 
@@ -12,6 +14,7 @@ use crate::place::{Login, Place};
 use crate::report::escape::{for_terminal, lines_for_terminal};
 use crate::report::json::{self, SCHEMA_VERSION};
 use crate::report::screen::{Mark, Screen};
+use crate::secure::previous_keys::{self, PreviousKey};
 use crate::secure::restore::{Seen, restore};
 use crate::secure::run::{journal_of, with_journal};
 use crate::secure::view;
@@ -79,6 +82,15 @@ struct ChangeRow<'a> {
     title: &'a str,
     state: &'static str,
     files: Vec<FileRow<'a>>,
+    /// Private keys that it replaced.
+    previous_keys: Vec<PreviousKeyRow>,
+}
+
+#[derive(Debug, Serialize)]
+struct PreviousKeyRow {
+    path: String,
+    /// The day on which it goes; null: it is kept no longer.
+    kept_until: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -209,20 +221,23 @@ pub(crate) async fn confirm(options: Confirm) -> Result<Outcome> {
 }
 
 pub(crate) async fn history(options: History) -> Result<Outcome> {
-    let journal = journal_of(&options.target).await?;
-    let changes = journal.map(|journal| journal.changes()).transpose()?.unwrap_or_default();
+    let (mut place, journal) = journal_of(&options.target).await?;
+    let (changes, kept) = match &journal {
+        Some(journal) => (journal.changes()?, previous_keys::kept(&mut place, journal).await?),
+        None => (Vec::new(), Vec::new()),
+    };
+    let changes: Vec<ChangeRow<'_>> = changes.iter().map(|change| row(change, &kept)).collect();
     let text = match options.format {
         Format::Human => human(&options.target, &changes),
-        Format::Json => json::text(&HistoryRow {
-            schema_version: SCHEMA_VERSION,
-            target: &options.target,
-            changes: changes.iter().map(row).collect(),
-        })?,
+        Format::Json => {
+            json::text(&HistoryRow { schema_version: SCHEMA_VERSION, target: &options.target, changes })?
+        }
     };
     Ok(Outcome::well(text))
 }
 
-fn row((change, phase): &(Change, Phase)) -> ChangeRow<'_> {
+fn row<'a>((change, phase): &'a (Change, Phase), kept: &[PreviousKey]) -> ChangeRow<'a> {
+    let is_kept = |path: &PathBuf| kept.iter().any(|key| key.path == *path);
     ChangeRow {
         change: &change.id,
         began: &change.began,
@@ -237,28 +252,36 @@ fn row((change, phase): &(Change, Phase)) -> ChangeRow<'_> {
                 diff: &file.diff,
             })
             .collect(),
+        previous_keys: change
+            .previous_keys()
+            .map(|path| PreviousKeyRow {
+                path: path.display().to_string(),
+                kept_until: previous_keys::goes_on(change).filter(|_| is_kept(path)),
+            })
+            .collect(),
     }
 }
 
-fn human(target: &str, changes: &[(Change, Phase)]) -> String {
+fn human(target: &str, changes: &[ChangeRow<'_>]) -> String {
     if changes.is_empty() {
         return format!("pgseal has changed nothing of {}", for_terminal(target));
     }
     let mut lines = Vec::new();
-    for (change, phase) in changes {
-        lines.push(format!(
-            "{}  {}  {}  {}",
-            change.id,
-            change.began,
-            phase.words(),
-            for_terminal(&change.title)
-        ));
+    for change in changes {
+        let title = for_terminal(change.title);
+        lines.push(format!("{}  {}  {}  {title}", change.change, change.began, change.state));
         for file in &change.files {
-            let sign = if file.before.is_none() { '+' } else { '~' };
-            lines.push(format!("  {sign} {}", for_terminal(&file.path.display().to_string())));
+            let sign = if file.new { '+' } else { '~' };
+            lines.push(format!("  {sign} {}", for_terminal(&file.path)));
             let diff = lines_for_terminal(file.diff.trim_end_matches('\n'));
             lines.extend(diff.lines().filter(|_| !file.diff.is_empty()).map(|line| format!("    {line}")));
         }
+        lines.extend(change.previous_keys.iter().map(|key| match &key.kept_until {
+            Some(day) => {
+                format!("    the key that it replaced is kept until {day}: {}", for_terminal(&key.path))
+            }
+            None => "    the key that it replaced is kept no longer".to_owned(),
+        }));
     }
     lines.join("\n")
 }

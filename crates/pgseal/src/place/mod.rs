@@ -9,6 +9,7 @@ mod container;
 pub(crate) mod docker;
 mod hands;
 mod inside;
+mod linked;
 pub(crate) mod log;
 mod open;
 mod scripts;

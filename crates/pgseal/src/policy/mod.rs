@@ -23,6 +23,9 @@ const LIMIT: u64 = 64 << 10;
 /// TLS versions in PostgreSQL's words, oldest first.
 pub(crate) const PROTOCOLS: [&str; 4] = ["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"];
 
+/// Groups that join a classical one with ML-KEM, as OpenSSL 3.5 calls them.
+pub(crate) const HYBRID_GROUPS: [&str; 3] = ["X25519MLKEM768", "SecP256r1MLKEM768", "SecP384r1MLKEM1024"];
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Policy {
@@ -33,6 +36,9 @@ pub(crate) struct Policy {
     pub(crate) tls12_suites: Vec<String>,
     /// `ssl_tls13_ciphers`, since PostgreSQL 18.
     pub(crate) tls13_suites: Vec<String>,
+    /// In front of the groups, where the server's OpenSSL is known to have them.
+    #[serde(default)]
+    pub(crate) hybrid_groups: Vec<String>,
     /// `ssl_groups`, since PostgreSQL 18.
     pub(crate) groups: Vec<String>,
     /// `ssl_ecdh_curve`, before 18.
@@ -67,6 +73,7 @@ impl Policy {
 
     fn sane(self) -> Result<Self, String> {
         let words = self.tls12_suites.iter().chain(&self.tls13_suites).chain(&self.groups);
+        let words = words.chain(&self.hybrid_groups);
         let plain = |word: &String| {
             !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_graphic() && !b"'\\:".contains(&byte))
         };
@@ -78,6 +85,9 @@ impl Policy {
         }
         if !["scram-sha-256", "md5"].contains(&self.password_encryption.as_str()) {
             return Err("password_encryption is scram-sha-256 or md5".to_owned());
+        }
+        if let Some(other) = self.hybrid_groups.iter().find(|name| !HYBRID_GROUPS.contains(&name.as_str())) {
+            return Err(format!("{other} is no hybrid group; they are {}", HYBRID_GROUPS.join(", ")));
         }
         if [&self.tls12_suites, &self.tls13_suites, &self.groups].iter().any(|list| list.is_empty()) {
             return Err("a list of suites or groups is empty".to_owned());

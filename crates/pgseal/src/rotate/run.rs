@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::path::PathBuf;
 
 use pgseal_pki::Certificate;
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 
 use super::apply::{Seen, apply};
 use super::choose::{Chosen, Next, choose, origin};
@@ -18,20 +18,17 @@ use crate::failure::{Failure, Result};
 use crate::faults;
 use crate::folder::lock::Lock;
 use crate::interrupt::{Shield, interruptible};
-use crate::journal::{Change, Journal, Origin, Phase, fresh_id, moment, records};
+use crate::journal::{Change, Journal, Origin, Phase, fresh_id, records};
 use crate::place::{Layout, Login, Place};
 use crate::secure::apply::{Work, look_again, write_down};
 use crate::secure::facts::{Facts, Present};
 use crate::secure::observe::observe;
 use crate::secure::plan::{Plan, StageKind, own_authority};
 use crate::secure::prove::promised;
-use crate::secure::recover;
-use crate::secure::run::{UnderWay, fit_to_be_changed, only_one_previous_key, previous_keys, take_back};
+use crate::secure::run::{UnderWay, fit_to_be_changed, take_back};
+use crate::secure::{previous_keys, recover};
 use crate::target::{Asked, Target, login};
 use crate::verify::claim::Proof;
-
-/// How long a key that was replaced is kept for an undo.
-const PREVIOUS_KEY_LIFE: Duration = Duration::days(7);
 
 /// What was found, and what became of it.
 pub(crate) struct Done {
@@ -106,8 +103,8 @@ async fn carry_out(
     let minds = ready(&mut place, &facts, &held, now).await?;
     let seat = Seat::find(&mut place, &mut facts).await?;
     let journal = Journal::find(facts.identifier, &place.key())?;
-    if let (Some(journal), false) = (&journal, only_plan) {
-        old_keys_go(&mut place, journal, now).await?;
+    if !only_plan {
+        previous_keys::past_their_time(&mut place, now).await?;
     }
     let origin = origin(&place, journal.as_ref(), wish)?;
     let chosen = choose(&facts, origin.clone(), wish, now).await?;
@@ -255,7 +252,7 @@ async fn change(
     if wish.compromised {
         no_previous_key(work.place, &journal).await?;
     } else {
-        only_one_previous_key(work.place, &journal, &change).await;
+        previous_keys::only_one(work.place, &journal, &change).await;
     }
     Ok((seen, change.id))
 }
@@ -272,24 +269,12 @@ fn note(place: &Place, plan: &Plan, origin: &Origin, now: OffsetDateTime) {
 
 /// Every copy that pgseal kept of keys that were replaced goes at once.
 async fn no_previous_key(place: &mut Place, journal: &Journal) -> Result<()> {
-    for key in previous_keys(place, journal).await? {
+    for key in previous_keys::kept(place, journal).await? {
         place.clear_away(&key.path).await.map_err(|failure| {
             failure
                 .because("the new certificate is served; a copy of the old key is still there")
                 .hint(format!("remove {} by hand", key.path.display()))
         })?;
-    }
-    Ok(())
-}
-
-/// A key that was replaced is kept for a week, and goes with the next run after that.
-async fn old_keys_go(place: &mut Place, journal: &Journal, now: OffsetDateTime) -> Result<()> {
-    let line = moment(now - PREVIOUS_KEY_LIFE)?;
-    for key in previous_keys(place, journal).await? {
-        // Of fixed length, in UTC: they sort as they stand.
-        if key.since < line {
-            place.clear_away(&key.path).await?;
-        }
     }
     Ok(())
 }

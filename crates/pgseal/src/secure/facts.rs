@@ -32,6 +32,8 @@ pub(crate) struct Facts {
     pub(crate) files: Settings,
     /// The main configuration file.
     pub(crate) main: ServerFile,
+    /// Hybrid key exchange groups that the server's OpenSSL is known to have.
+    pub(crate) hybrid_groups: Vec<&'static str>,
     /// `postgresql.auto.conf`.
     pub(crate) auto: Option<ServerFile>,
     pub(crate) hba: ServerFile,

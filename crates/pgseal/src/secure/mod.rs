@@ -17,6 +17,7 @@ mod offline;
 pub(crate) mod pending;
 pub(crate) mod plan;
 pub(crate) mod present;
+pub(crate) mod previous_keys;
 pub(crate) mod prove;
 pub(crate) mod recover;
 pub(crate) mod remote;

@@ -17,6 +17,7 @@ use crate::hba::fetch::fetch;
 use crate::hba::roles::roles;
 use crate::journal::digest;
 use crate::place::{Login, Place};
+use crate::policy::HYBRID_GROUPS;
 use crate::server::process::RunningServer;
 use crate::sessions::sessions;
 use crate::sql::{rows_of, text_of};
@@ -74,6 +75,7 @@ pub(crate) async fn observe(
         own: own_files_and_beside(place, &tls_folder, &settings).await?,
         taken_by_upgrade: super::upgrade::taken(place).await?,
         fixed: FixedPair::find(place, &settings).await,
+        hybrid_groups: hybrid_groups(place, server, version).await,
         settings,
         files,
         main,
@@ -97,6 +99,14 @@ pub(crate) async fn observe(
         view,
         served,
     })
+}
+
+/// Settings take them since 18 only.
+async fn hybrid_groups(place: &mut Place, server: &RunningServer, version: PgVersion) -> Vec<&'static str> {
+    if version < PgVersion::V18 {
+        return Vec::new();
+    }
+    place.known_to_openssl(server, &HYBRID_GROUPS).await
 }
 
 async fn ask(session: &Session, sql: &str) -> Result<String> {

@@ -6,13 +6,17 @@ use time::OffsetDateTime;
 
 use super::facts::Facts;
 use super::plan::{Plan, StageKind};
-use super::settings::satisfies;
+use super::settings::{hybrid_of, satisfies};
+use super::view;
 use crate::failure::Result;
 use crate::place::Login;
 use crate::sql::text_of;
 use crate::verify::claim::{Claim, ClaimName, Proof};
 use crate::verify::prove_with;
 use crate::verify::subject::{Issued, Subject};
+
+/// The hybrid group that our own handshakes offer, before all others.
+const OFFERED: &str = "X25519MLKEM768";
 
 /// What is to be proved of the server after the plan.
 pub(crate) fn subject(facts: &Facts, plan: &Plan, who: &Login) -> Subject {
@@ -63,6 +67,13 @@ pub(crate) async fn prove(
 ) -> Result<Proof> {
     let mut proof = prove_with(&subject(facts, plan, who), Some(inside), now).await?;
     proof.add(settings_in_force(plan, inside).await);
+    if let (Some(hybrid), Some(address)) = (hybrid_of(&plan.wished), facts.addresses.first()) {
+        if hybrid == OFFERED {
+            proof.add(post_quantum(&view::exchanged(*address, facts.port).await));
+        } else {
+            proof.leave_out(ClaimName::PostQuantum, format!("pgseal itself does not speak {hybrid}"));
+        }
+    }
     proof.add(Claim::holds(
         ClaimName::LocalLogin,
         format!("{} over {}, after the reload", who.username, inside.peer()),
@@ -85,6 +96,18 @@ async fn settings_in_force(plan: &Plan, inside: &Session) -> Claim {
         Claim::holds(name, format!("{} settings in a new session", plan.wished.len()))
     } else {
         Claim::fails(name, wrong.join("; "), "something else beats what was written")
+    }
+}
+
+/// A client that offers it first, as ours does, gets it.
+fn post_quantum(exchanged: &Result<String, String>) -> Claim {
+    let name = ClaimName::PostQuantum;
+    match exchanged {
+        Ok(group) if group == OFFERED => Claim::holds(name, format!("{group} on the wire")),
+        Ok(group) => {
+            Claim::fails(name, format!("{group} on the wire"), format!("{OFFERED} was offered first"))
+        }
+        Err(why) => Claim::cannot_tell(name, why.clone()),
     }
 }
 
@@ -112,7 +135,8 @@ pub(crate) fn promised(name: ClaimName, plan: &Plan, stage: StageKind, who: &Log
         | C::LocalLogin
         | C::NotRestarted
         | C::RestartWouldWork
-        | C::SslmodeRequireConnects => true,
+        | C::SslmodeRequireConnects
+        | C::PostQuantum => true,
         C::ChainVerified | C::SslmodeVerifyCaConnects | C::SslmodeVerifyFullConnects => {
             plan.authority.is_some()
         }

@@ -1,8 +1,6 @@
 //! From a TARGET to a proved change, and back again when it cannot be proved.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use pgseal_pki::CertificateAuthority;
@@ -21,7 +19,7 @@ use super::prove::promised;
 use super::restore::{Seen, restore};
 use super::saved::Saved;
 use super::wish::{Source, Wish};
-use super::{pending, recover, sessions_end};
+use super::{pending, previous_keys, recover, sessions_end};
 use crate::failure::{Ending, Failure, Result};
 use crate::faults;
 use crate::findings::Finding;
@@ -205,6 +203,9 @@ async fn carry_out(
     let mut place = Target::place(word).await?;
     *under_way.lock.borrow_mut() = Some(place.lock().await?);
     let recovered = recover::cut_off(&mut place).await?;
+    if !how.only_plan {
+        previous_keys::past_their_time(&mut place, OffsetDateTime::now_utc()).await?;
+    }
     let Some(_) = place.server().await? else {
         if how.offline {
             let errand = Errand { word, wish, asked, how, consent, under_way, shield };
@@ -321,7 +322,7 @@ async fn change(
     }
     *begun.borrow_mut() = None;
     faults::step("the change stands");
-    only_one_previous_key(work.place, &journal, &change).await;
+    previous_keys::only_one(work.place, &journal, &change).await;
     Ok((proof, change.id, until))
 }
 
@@ -454,51 +455,12 @@ pub(super) fn to_found<'c>(
     }
 }
 
-/// Keys that earlier changes kept for their undoing go when a later one stands and keeps its own. What cannot
-/// be removed now is by the next change.
-pub(crate) async fn only_one_previous_key(place: &mut Place, journal: &Journal, change: &Change) {
-    if change.previous_keys().next().is_none() {
-        return;
-    }
-    let kept = |key: &PathBuf| change.previous_keys().any(|ours| ours == key);
-    for key in previous_keys(place, journal).await.unwrap_or_default() {
-        if !kept(&key.path) {
-            let _ = place.clear_away(&key.path).await;
-        }
-    }
-}
-
-/// A key that a change replaced, and that is still there.
-pub(crate) struct PreviousKey {
-    pub(crate) path: PathBuf,
-    /// When the change began, as the journal has it.
-    pub(crate) since: String,
-}
-
-/// Those that lie where changes kept them: each folder is asked once, however many changes there were.
-pub(crate) async fn previous_keys(place: &mut Place, journal: &Journal) -> Result<Vec<PreviousKey>> {
-    let mut folders: BTreeMap<PathBuf, Vec<Vec<u8>>> = BTreeMap::new();
-    let mut all = Vec::new();
-    for (change, _) in journal.changes()? {
-        for path in change.previous_keys() {
-            let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { continue };
-            if !folders.contains_key(folder) {
-                folders.insert(folder.to_owned(), place.names_in(folder).await?);
-            }
-            let is_there = |names: &Vec<Vec<u8>>| names.iter().any(|there| there == name.as_bytes());
-            if folders.get(folder).is_some_and(is_there) {
-                all.push(PreviousKey { path: path.clone(), since: change.began.clone() });
-            }
-        }
-    }
-    Ok(all)
-}
-
-/// A server's journal, for verbs that only read it.
-pub(crate) async fn journal_of(word: &str) -> Result<Option<Journal>> {
+/// A place and its journal, for verbs that only read.
+pub(crate) async fn journal_of(word: &str) -> Result<(Place, Option<Journal>)> {
     let mut place = Target::place(word).await?;
     let identifier = place.identifier().await?;
-    Journal::find(identifier, &place.key())
+    let journal = Journal::find(identifier, &place.key())?;
+    Ok((place, journal))
 }
 
 /// A place with its lock and its journal, for verbs that work on changes.

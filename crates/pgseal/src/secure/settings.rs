@@ -8,7 +8,7 @@ use pgseal_conf::settings::{Effective, Statement, parse_bool, quote};
 
 use super::facts::Facts;
 use crate::failure::{Failure, Result};
-use crate::policy::{PROTOCOLS, Policy};
+use crate::policy::{HYBRID_GROUPS, PROTOCOLS, Policy};
 
 /// The id of our block in postgresql.conf.
 pub(crate) const ID: &str = "tls-settings";
@@ -59,12 +59,25 @@ pub(crate) fn wished(facts: &Facts, policy: &Policy, pem: Option<&Path>) -> Resu
     all.push(of("ssl_prefer_server_ciphers", "on"));
     if facts.version.major() >= 18 {
         all.push(of("ssl_tls13_ciphers", &policy.tls13_suites.join(":")));
-        all.push(of("ssl_groups", &policy.groups.join(":")));
+        all.push(of("ssl_groups", &groups(policy, &facts.hybrid_groups).join(":")));
     } else {
         all.push(of("ssl_ecdh_curve", &policy.curve));
     }
     all.push(of("password_encryption", &policy.password_encryption));
     Ok(all)
+}
+
+/// The policy's, hybrids in front as far as they are known to the server's OpenSSL: with a name that it does not
+/// know it would refuse all settings.
+fn groups<'p>(policy: &'p Policy, known: &[&str]) -> Vec<&'p str> {
+    let hybrids = policy.hybrid_groups.iter().map(String::as_str).filter(|name| known.contains(name));
+    hybrids.chain(policy.groups.iter().map(String::as_str)).collect()
+}
+
+/// Whether a wish is one for a hybrid group first.
+pub(crate) fn hybrid_of(wished: &[Wished]) -> Option<&str> {
+    let groups = wished.iter().find(|wish| wish.name == "ssl_groups")?;
+    groups.value.split(':').next().filter(|first| HYBRID_GROUPS.contains(first))
 }
 
 /// The main file with our block holding what the rest of the files does not say already; `None`: it is
@@ -197,6 +210,8 @@ pub(crate) fn satisfies(wish: &Wished, value: &str) -> bool {
             place(value).zip(place(&wish.value)).is_some_and(|(has, wants)| has >= wants)
         }
         "ssl_ciphers" => value == wish.value || is_within(value, &wish.value),
+        // Hybrids before them, where they could not be known and somebody set them, are none the worse.
+        "ssl_groups" => value == wish.value || classical(value) == wish.value,
         _ => value == wish.value,
     }
 }
@@ -224,6 +239,11 @@ fn is_within(value: &str, wished: &str) -> bool {
         Some(suites) => suites.iter().all(|suite| wished.contains(suite)),
         None => wished.contains(&word),
     })
+}
+
+/// A list of groups without its hybrids.
+fn classical(groups: &str) -> String {
+    groups.split(':').filter(|group| !HYBRID_GROUPS.contains(group)).collect::<Vec<_>>().join(":")
 }
 
 /// What will beat our block in the main file: lines of postgresql.auto.conf, which are taken out, and

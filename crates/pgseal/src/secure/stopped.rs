@@ -84,6 +84,8 @@ pub(super) async fn observe(place: &mut Place, who: &Login) -> Result<Facts> {
         own: own_files_and_beside(place, &tls_folder, &settings).await?,
         taken_by_upgrade: super::upgrade::taken(place).await?,
         fixed: FixedPair::find(place, &settings).await,
+        // Nobody has loaded it.
+        hybrid_groups: Vec::new(),
         settings,
         files,
         main,

@@ -42,6 +42,16 @@ async fn chain(route: &Route) -> Option<Vec<Certificate>> {
     served
 }
 
+/// The key exchange group of a handshake in which a hybrid one is offered first.
+pub(super) async fn exchanged(address: IpAddr, port: u16) -> Result<String, String> {
+    let route = Route { host: address.to_string(), hostaddr: Some(address), port, deadline: DEADLINE };
+    let encryption = Encryption::tls(TlsWish::new(Check::None, route.host.clone()));
+    let channel = open(&route, encryption).await.map_err(|error| error.to_string())?;
+    let group = channel.tls().and_then(|facts| facts.group);
+    channel.close().await;
+    group.map(|group| group.to_string()).ok_or_else(|| "the handshake named no group".to_owned())
+}
+
 async fn plaintext(route: &Route, who: &Login) -> Option<bool> {
     let startup = StartupParameters {
         replication: Replication::No,
