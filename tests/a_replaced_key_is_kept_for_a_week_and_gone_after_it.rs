@@ -17,13 +17,18 @@ fn kept(living: &Living) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The journal of the last change as it will be in that many days: it began so much earlier.
+/// The journal as it will be in that many days: everything in it began so much earlier.
 fn aged(journal: &Path, days: i64) {
     let servers = fs::read_dir(journal.join("changes")).expect("there is a journal").flatten();
     let changes = servers.flat_map(|server| fs::read_dir(server.path()).expect("a folder").flatten());
-    let last = changes.map(|change| change.path()).filter(|path| path.join("change.json").exists()).max();
-    let last = last.expect("there is a change");
-    let record = last.join("change.json");
+    let changes: Vec<PathBuf> = changes.map(|change| change.path()).collect();
+    for change in changes.iter().filter(|path| path.join("change.json").exists()) {
+        aged_change(change, days);
+    }
+}
+
+fn aged_change(folder: &Path, days: i64) {
+    let record = folder.join("change.json");
     let mut change: Value =
         serde_json::from_slice(&fs::read(&record).expect("it can be read")).expect("it is JSON");
     let began = change["began"].as_str().expect("a time").to_owned();
@@ -38,8 +43,8 @@ fn aged(journal: &Path, days: i64) {
     // Folders bear the time first.
     let digits = |text: &str| -> String { text.chars().filter(char::is_ascii_digit).collect() };
     let name =
-        last.file_name().expect("a name").to_string_lossy().replace(&digits(&began), &digits(&earlier));
-    fs::rename(&last, last.with_file_name(name)).expect("it can be renamed");
+        folder.file_name().expect("a name").to_string_lossy().replace(&digits(&began), &digits(&earlier));
+    fs::rename(folder, folder.with_file_name(name)).expect("it can be renamed");
 }
 
 /// Until when `history` says that the last change's key is kept.

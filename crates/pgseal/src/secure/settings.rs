@@ -118,7 +118,7 @@ pub(crate) fn main_file_beside(
     let of_wished = wished
         .iter()
         .filter(|wish| !said_elsewhere(facts, wish))
-        .map(|wish| Ok(format!("{} = {}", wish.name, quoted(&wish.value)?)));
+        .map(|wish| Ok(format!("{} = {}", wish.name, quoted(&as_good(facts, wish))?)));
     let lines: Vec<String> = further.iter().cloned().map(Ok).chain(of_wished).collect::<Result<_>>()?;
     if lines.is_empty() {
         return match ours {
@@ -142,6 +142,18 @@ pub(crate) fn main_file_beside(
         None => block::insert(old, BlockPlace::End, &block),
     };
     new.map(Some).map_err(unfit)
+}
+
+/// What our block says already, where that is as good as what is wished: a second run takes nothing back.
+fn as_good(facts: &Facts, wish: &Wished) -> String {
+    let ours = our_lines(facts);
+    let said = facts.files.settings.iter().rfind(|setting| {
+        setting.name.as_bytes().eq_ignore_ascii_case(wish.name.as_bytes())
+            && setting.file == 0
+            && ours.contains(&setting.line)
+    });
+    let said = said.map(|setting| String::from_utf8_lossy(setting.value.as_bytes()).into_owned());
+    said.filter(|value| satisfies(wish, value)).unwrap_or_else(|| wish.value.clone())
 }
 
 fn quoted(value: &str) -> Result<String> {
