@@ -202,18 +202,6 @@ impl Inventory {
         save(&path, &entry)
     }
 
-    /// A server has another certificate now: it is taken from the place list of every other one.
-    pub(crate) fn installed(&self, entry: Entry, target: &str, now: OffsetDateTime) -> Result<()> {
-        for (mut other, certificate) in self.entries()? {
-            let before = other.places.len();
-            other.places.retain(|place| !(place.kind == PlaceKind::Server && place.name == target));
-            if other.places.len() != before {
-                save(&self.path_of(certificate.fingerprint()), &other)?;
-            }
-        }
-        self.put(entry.at(PlaceKind::Server, target, now))
-    }
-
     fn path_of(&self, fingerprint: Fingerprint) -> PathBuf {
         let name: String = fingerprint.to_string().chars().filter(|c| *c != ':').take(32).collect();
         self.folder.join(format!("{name}.json"))
@@ -243,11 +231,6 @@ pub(crate) fn tidy() {
 /// Writes down what was made. What cannot be written down was made all the same, and that is said.
 pub(crate) fn note(authority: Option<&Path>, entry: Entry) {
     noted(Inventory::of(authority).and_then(|inventory| inventory.put(entry)));
-}
-
-/// The same for what a server has now.
-pub(crate) fn note_installed(authority: Option<&Path>, entry: Entry, target: &str, now: OffsetDateTime) {
-    noted(Inventory::of(authority).and_then(|inventory| inventory.installed(entry, target, now)));
 }
 
 fn noted(outcome: Result<()>) {

@@ -60,6 +60,12 @@ pub(crate) struct Change {
     /// Where the certificate that it installed came from, for whoever renews it.
     #[serde(default)]
     pub(crate) origin: Option<Origin>,
+    /// The certificate that it installed, in PEM.
+    #[serde(default)]
+    pub(crate) certificate: Option<String>,
+    /// The TARGET that leads to the server, from any folder.
+    #[serde(default)]
+    pub(crate) target: Option<String>,
     /// What the person who runs pgseal keeps of it, beside the server's own files.
     #[serde(default)]
     pub(crate) records: Vec<Record>,

@@ -47,6 +47,27 @@ impl Journal {
         Ok(Self { folder })
     }
 
+    /// The journals of all servers that anything was ever written about.
+    pub(crate) fn all() -> Result<Vec<Self>> {
+        let folder = state_folder()?.join("changes");
+        match files::status(&folder).map_err(|error| Failure::io("look at", &folder, &error))? {
+            None => return Ok(Vec::new()),
+            Some(found) => private(&folder, found)?,
+        }
+        let names = files::names(&folder).map_err(|error| Failure::io("list", &folder, &error))?;
+        let servers = names.into_iter().filter(|(_, is_folder)| *is_folder);
+        Ok(servers
+            .filter_map(|(name, _)| Some(Self { folder: folder.join(String::from_utf8(name).ok()?) }))
+            .collect())
+    }
+
+    /// The change that installed the certificate which the server has, as far as changes tell.
+    pub(crate) fn installed(&self) -> Result<Option<Change>> {
+        let mut changes = self.changes()?;
+        changes.retain(|(_, phase)| *phase == Phase::Committed);
+        Ok(changes.into_iter().rev().map(|(change, _)| change).find(|change| change.certificate.is_some()))
+    }
+
     /// Where it lies.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
@@ -190,6 +211,8 @@ mod tests {
             settings: Vec::new(),
             origin: None,
             records: Vec::new(),
+            certificate: None,
+            target: None,
             founded: None,
             view: super::super::View::default(),
             promise: None,

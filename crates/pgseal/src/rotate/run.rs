@@ -13,7 +13,6 @@ use super::ready::ready;
 use super::seat::Seat;
 use super::wire::Watched;
 use super::wish::Wish;
-use crate::certs::inventory::{self, Entry};
 use crate::failure::{Failure, Result};
 use crate::faults;
 use crate::folder::lock::Lock;
@@ -171,7 +170,6 @@ async fn carry_out(
     let (seen, change) = change(&mut work, wish, now, &under_way.begun).await?;
     // From where a change stands, a signal comes too late.
     let _held = shield.hold();
-    note(&place, &plan, &done.origin, now);
     done.state = State::Rotated;
     done.proof = Some(seen.proof);
     done.watched = Some(seen.watched);
@@ -242,7 +240,7 @@ async fn change(
     begun: &RefCell<Option<(Journal, Change)>>,
 ) -> Result<(Seen, String)> {
     let journal = Journal::open(work.facts.identifier, &work.place.key())?;
-    let change = write_down(&journal, work.facts, work.plan, None, None, &work.place.data, now)?;
+    let change = write_down(&journal, work.facts, work.plan, None, None, work.place, now)?;
     *begun.borrow_mut() = Some((journal.clone(), change.clone()));
     let seen = apply(work, &change).await?;
     records::write(&change)?;
@@ -255,16 +253,6 @@ async fn change(
         previous_keys::only_one(work.place, &journal, &change).await;
     }
     Ok((seen, change.id))
-}
-
-/// In the list of certificates: this one is on that server now, and no other is.
-fn note(place: &Place, plan: &Plan, origin: &Origin, now: OffsetDateTime) {
-    let folder = match origin {
-        Origin::Authority { folder } => Some(folder.as_path()),
-        _ => None,
-    };
-    let entry = Entry::new(inventory::Purpose::Server, &plan.leaf, folder, now);
-    inventory::note_installed(folder, entry, &place.lasting_address(), now);
 }
 
 /// Every copy that pgseal kept of keys that were replaced goes at once.

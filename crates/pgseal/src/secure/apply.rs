@@ -48,7 +48,7 @@ pub(crate) fn write_down(
     plan: &Plan,
     founded: Option<Founded>,
     promise: Option<Promise>,
-    data: &Path,
+    place: &Place,
     now: OffsetDateTime,
 ) -> Result<Change> {
     let mut images = Vec::new();
@@ -78,7 +78,7 @@ pub(crate) fn write_down(
         format: 1,
         id: plan.id.clone(),
         began: moment(now)?,
-        data: data.to_owned(),
+        data: place.data.clone(),
         title: plan.steps().map(|step| step.name).collect::<Vec<_>>().join(", "),
         files,
         folders: if needs_folder && !facts.tls_folder_is_there {
@@ -89,6 +89,8 @@ pub(crate) fn write_down(
         founded,
         settings: Vec::new(),
         origin: plan.origin.clone(),
+        certificate: plan.origin.is_some().then(|| plan.leaf.pem()),
+        target: Some(place.lasting_address()),
         records: plan.records.clone(),
         view: facts.view.clone(),
         promise,

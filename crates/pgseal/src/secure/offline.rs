@@ -85,7 +85,7 @@ pub(super) async fn carry_out(
     let founded =
         authority.map(|(folder, authority)| certificate::to_be_founded(folder, authority)).transpose()?;
     let promise = Some(promise(&done.plan, !wish.exceptions.is_empty()));
-    let change = write_down(&journal, &done.facts, &done.plan, founded, promise, &place.data, now)?;
+    let change = write_down(&journal, &done.facts, &done.plan, founded, promise, &place, now)?;
     let begun: &RefCell<_> = &errand.under_way.begun;
     *begun.borrow_mut() = Some((journal.clone(), change.clone()));
     if let (Some(founded), Some((_, authority))) = (&change.founded, authority) {

@@ -192,6 +192,8 @@ impl Remote {
             settings: plan.settings.clone(),
             origin: None,
             records: Vec::new(),
+            certificate: None,
+            target: None,
             view: self.view.clone(),
             promise: None,
         };

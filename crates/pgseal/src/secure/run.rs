@@ -305,7 +305,7 @@ async fn change(
     let journal = Journal::open(work.facts.identifier, &work.place.key())?;
     let founded =
         authority.map(|(folder, authority)| certificate::to_be_founded(folder, authority)).transpose()?;
-    let change = write_down(&journal, work.facts, work.plan, founded, None, &work.place.data, now)?;
+    let change = write_down(&journal, work.facts, work.plan, founded, None, work.place, now)?;
     *begun.borrow_mut() = Some((journal.clone(), change.clone()));
     if let (Some(founded), Some((_, authority))) = (&change.founded, authority) {
         certificate::found(founded, authority)?;

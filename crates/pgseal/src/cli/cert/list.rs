@@ -16,6 +16,7 @@ use crate::cli::options::Format;
 use crate::failure::{Ending, Result};
 use crate::folder::layout::Folder;
 use crate::folder::{issued, state};
+use crate::journal::{Change, Journal, Origin};
 use crate::report::certificate::{instant, mark_of_days};
 use crate::report::escape::for_terminal;
 use crate::report::json::{self, SCHEMA_VERSION};
@@ -71,6 +72,10 @@ pub(super) fn run(options: &Options) -> Result<Outcome> {
     if let Some(home) = Inventory::find_home()? {
         all.extend(home.entries()?);
     }
+    for journal in Journal::all()? {
+        let installed = on_server(&journal, &mut all)?;
+        all.extend(installed);
+    }
     for folder in &options.folders {
         all.extend(of_folder(folder, now)?);
     }
@@ -97,6 +102,32 @@ fn is_in_use(entry: &Entry) -> bool {
         PlaceKind::Server => true,
         PlaceKind::File => Path::new(&place.name).symlink_metadata().is_ok(),
     })
+}
+
+/// What a server has by the last change that stands: written down with the change. One that was issued and listed
+/// before gets the server as a further place.
+fn on_server(journal: &Journal, known: &mut [(Entry, Certificate)]) -> Result<Option<(Entry, Certificate)>> {
+    let Some(Change { certificate: Some(pem), target: Some(target), began, origin, .. }) =
+        journal.installed()?
+    else {
+        return Ok(None);
+    };
+    let place = Place { kind: PlaceKind::Server, name: target, since: began.clone() };
+    let authority = match origin {
+        Some(Origin::Authority { folder }) => Some(folder),
+        _ => None,
+    };
+    let purpose = Purpose::Server;
+    let entry =
+        Entry { format: 1, purpose, certificate: pem, authority, since: began, places: vec![place.clone()] };
+    let Some(certificate) = entry.read() else { return Ok(None) };
+    match known.iter_mut().find(|(_, other)| *other == certificate) {
+        Some((other, _)) => {
+            other.places.push(place);
+            Ok(None)
+        }
+        None => Ok(Some((entry, certificate))),
+    }
 }
 
 /// The CA of the folder, what it issued, and what its server has.
