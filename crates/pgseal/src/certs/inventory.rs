@@ -220,14 +220,6 @@ fn save(path: &Path, entry: &Entry) -> Result<()> {
     files::replace(path, PRIVATE, &bytes).map_err(|error| Failure::io("write", path, &error))
 }
 
-/// Takes away what a command that was killed has left half-written in the list.
-pub(crate) fn tidy() {
-    noted(
-        Inventory::find_home()
-            .and_then(|found| found.map_or(Ok(()), |inventory| inventory.alone().map(drop))),
-    );
-}
-
 /// Writes down what was made. What cannot be written down was made all the same, and that is said.
 pub(crate) fn note(authority: Option<&Path>, entry: Entry) {
     noted(Inventory::of(authority).and_then(|inventory| inventory.put(entry)));

@@ -12,6 +12,7 @@ use super::rotate_report as report;
 use crate::certs::passphrase::Passphrase;
 use crate::failure::{Ending, Failure, Result};
 use crate::report::screen::Screen;
+use crate::rotate::drill::drill;
 use crate::rotate::hook;
 use crate::rotate::run::{State, rotate};
 use crate::rotate::wish::{Source, Wish};
@@ -97,6 +98,9 @@ pub(crate) struct Options {
     /// Print the line for certbot's --deploy-hook, cron and the like, and end
     #[arg(long, conflicts_with_all = ["dry_run", "check"])]
     deploy_hook: bool,
+    /// Rehearse it on a temporary server of the same version with a copy of the TLS settings; touches nothing
+    #[arg(long, conflicts_with_all = ["dry_run", "check", "deploy_hook", "cert", "ca", "issuer_command"])]
+    drill: bool,
     /// Show what would be written, and end
     #[arg(long, conflicts_with = "check")]
     dry_run: bool,
@@ -125,6 +129,13 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
         return Ok(Outcome::well(hook::line(&options.target, &wish.source).await?));
     }
     let asked = Asked { username: options.username.clone(), dbname: options.dbname.clone() };
+    if options.drill {
+        let drilled = drill(&options.target, &asked).await?;
+        return Ok(Outcome::well(match options.format {
+            Format::Human => report::drill_text(&drilled, Screen::of_stdout()),
+            Format::Json => report::drill_json(&drilled)?,
+        }));
+    }
     let only_plan = options.dry_run || options.check;
     let done = rotate(&options.target, &wish, &asked, only_plan).await?;
     let to_do = options.check && done.state == State::Planned;

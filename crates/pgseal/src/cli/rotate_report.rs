@@ -13,6 +13,7 @@ use crate::report::escape::{for_terminal, lines_for_terminal};
 use crate::report::json::{self, SCHEMA_VERSION};
 use crate::report::proof::{self, ClaimRow, LeftOutRow};
 use crate::report::screen::{Mark, Screen};
+use crate::rotate::drill::Drilled;
 use crate::rotate::run::{Done, State};
 use crate::secure::plan::Plan;
 use crate::verify::claim::{ClaimName, Proof};
@@ -112,6 +113,55 @@ pub(super) fn json_text(done: &Done) -> Result<String> {
         claims: proof::claim_rows(proof),
         left_out: proof::left_out_rows(proof),
     })
+}
+
+/// The JSON of `pgseal rotate --drill` (docs/schema/rotate-drill.json).
+#[derive(Debug, Serialize)]
+struct DrillRow<'a> {
+    schema_version: u32,
+    target: &'a str,
+    pg_version: &'a str,
+    settings: Vec<SettingRow<'a>>,
+    left_out: &'a [String],
+    rotation: &'a serde_json::Value,
+}
+
+#[derive(Debug, Serialize)]
+struct SettingRow<'a> {
+    name: &'a str,
+    value: &'a str,
+}
+
+pub(super) fn drill_json(drilled: &Drilled) -> Result<String> {
+    json::text(&DrillRow {
+        schema_version: SCHEMA_VERSION,
+        target: &drilled.word,
+        pg_version: &drilled.version,
+        settings: drilled.settings.iter().map(|(name, value)| SettingRow { name, value }).collect(),
+        left_out: &drilled.left_out,
+        rotation: &drilled.rotation,
+    })
+}
+
+pub(super) fn drill_text(drilled: &Drilled, screen: Screen) -> String {
+    let names: Vec<&str> = drilled.settings.iter().map(|(name, _)| name.as_str()).collect();
+    let with = if names.is_empty() { "PostgreSQL's own TLS settings".to_owned() } else { names.join(", ") };
+    let soon = drilled.rotation.pointer("/wire/seen_after_ms").and_then(serde_json::Value::as_u64);
+    let soon = soon.map_or_else(String::new, |ms| format!(", on the wire after {ms} ms"));
+    let mut lines = vec![
+        for_terminal(&drilled.word),
+        screen.line(
+            Mark::Holds,
+            "rehearsed",
+            &for_terminal(&format!("on a temporary server, PostgreSQL {}, with {with}", drilled.version)),
+        ),
+        screen.line(Mark::Holds, "rotated and proved", &format!("a throw-away certificate{soon}")),
+    ];
+    if !drilled.left_out.is_empty() {
+        lines.push(screen.line(Mark::Mind, "not rehearsed", &drilled.left_out.join(", ")));
+    }
+    lines.push(screen.line(Mark::Holds, "removed", "nothing of the real server was touched"));
+    lines.join("\n")
 }
 
 fn origin_row(origin: &Origin) -> OriginRow {

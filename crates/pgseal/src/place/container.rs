@@ -79,6 +79,11 @@ impl Container {
         &self.id
     }
 
+    /// The image that it was made of, by its own id: a name may be given to another meanwhile.
+    pub(crate) fn image(&self) -> Option<&str> {
+        self.facts.get("Image").and_then(Value::as_str)
+    }
+
     /// Names under which others reach it: its own, and its aliases on docker's networks.
     pub(crate) fn names(&self) -> Vec<String> {
         let networks = self.facts.pointer("/NetworkSettings/Networks").and_then(Value::as_object);

@@ -195,6 +195,14 @@ impl Place {
         }
     }
 
+    /// The image of its container.
+    pub(crate) fn image(&self) -> Option<&str> {
+        match &self.hands {
+            Hands::Here(_) => None,
+            Hands::Within(container) => container.image(),
+        }
+    }
+
     /// What the journal and its lock know it by: two containers may have data at the same path.
     pub(crate) fn key(&self) -> PathBuf {
         match &self.hands {

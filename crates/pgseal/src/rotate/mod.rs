@@ -3,6 +3,7 @@
 
 mod apply;
 mod choose;
+pub(crate) mod drill;
 mod encrypted;
 pub(crate) mod hook;
 mod plan;

@@ -91,7 +91,6 @@ async fn carry_out(
     let _folder = lock_of_folder(&place)?;
     *under_way.lock.borrow_mut() = Some(place.lock().await?);
     let recovered = recover::unfinished(&mut place).await?;
-    inventory::tidy();
     let server = place.running().await?;
     let who = &login(&place, &server, asked)?;
     let held = place.session(&server, who).await?;
