@@ -94,8 +94,11 @@ pub(crate) async fn drill(word: &str, asked: &Asked) -> Result<Drilled> {
     let rehearsed = interruptible(&shield, rehearse(&mut stand, &mut place, server.pid, &copied)).await;
     let gone = stand.remove().await;
     let unharmed = |failure: Failure| failure.because(format!("nothing of {word} was touched"));
-    let rotation = rehearsed.map_err(unharmed)?;
-    gone.map_err(unharmed)?;
+    let rotation = match (rehearsed, gone) {
+        (Ok(rotation), Ok(())) => rotation,
+        (Err(failure), Ok(())) | (Ok(_), Err(failure)) => return Err(unharmed(failure)),
+        (Err(failure), Err(left)) => return Err(unharmed(failure).because(left.sentence())),
+    };
     Ok(Drilled {
         word: word.to_owned(),
         version: facts.version_text,
@@ -269,7 +272,15 @@ impl Stand {
     async fn remove(&self) -> Result<()> {
         if let Some((name, docker)) = &self.container {
             let words = ["rm", "--force", "--volumes", name].map(OsString::from);
-            docker.run(&words, Input::Nothing).await?;
+            let said = docker.run(&words, Input::Nothing).await?;
+            // Where it could not be made, there is none.
+            if !said.well && !said.err.contains("No such container") {
+                return Err(Failure::new(format!(
+                    "docker could not remove the container {name}: {}",
+                    said.err.trim()
+                ))
+                .hint(format!("docker rm --force --volumes {name}")));
+            }
         } else if self.folder.join("server").exists() {
             let server = self.folder.join("server").display().to_string();
             self.pgseal(&["down", &server, "--remove", "--yes"]).await?;
