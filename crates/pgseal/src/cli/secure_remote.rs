@@ -10,6 +10,7 @@ use crate::report::ask::yes_or_stop;
 use crate::report::escape::for_terminal;
 use crate::report::json::{self, SCHEMA_VERSION};
 use crate::report::screen::{Mark, Screen};
+use crate::report::shell::quoted;
 use crate::secure::remote::{Remote, RemotePlan};
 use crate::target::connection_subject;
 
@@ -25,7 +26,7 @@ struct Row<'a> {
     recovered: Option<&'a str>,
     settings: Vec<SettingRow<'a>>,
     /// What can only be done on the server's own machine.
-    on_its_machine: &'a [String],
+    on_its_machine: Vec<&'a str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -55,7 +56,7 @@ pub(super) async fn secure(asked: &Asked<'_>, consent: &dyn Fn(&str) -> Result<b
         if plan.settings.is_empty() { ("as-wished", None) } else { ("planned", None) };
     if !asked.only_plan && !plan.settings.is_empty() {
         nobody_left_behind(&remote, asked).await?;
-        if consent(&plan_text(&remote, &plan, Screen::of_stdout()))? {
+        if consent(&plan_text(&remote, &plan, asked.enforce, Screen::of_stdout()))? {
             yes_or_stop("Carry this out?").await?;
         }
         change = Some(remote.apply(&plan).await?);
@@ -64,7 +65,7 @@ pub(super) async fn secure(asked: &Asked<'_>, consent: &dyn Fn(&str) -> Result<b
     let to_do = !plan.on_its_machine.is_empty() || (asked.only_plan && !plan.settings.is_empty());
     let left = if asked.only_plan { asked.check && to_do } else { !plan.on_its_machine.is_empty() };
     let text = match asked.format {
-        Format::Human => human(&remote, &plan, change.as_deref()),
+        Format::Human => human(&remote, &plan, asked.enforce, change.as_deref()),
         Format::Json => json::text(&Row {
             schema_version: SCHEMA_VERSION,
             target: &remote.word,
@@ -81,7 +82,7 @@ pub(super) async fn secure(asked: &Asked<'_>, consent: &dyn Fn(&str) -> Result<b
                     before: setting.before.as_deref(),
                 })
                 .collect(),
-            on_its_machine: &plan.on_its_machine,
+            on_its_machine: plan.on_its_machine.iter().map(|on_it| on_it.command.as_str()).collect(),
         })?,
     };
     remote.close().await;
@@ -108,7 +109,7 @@ pub(super) async fn undo(text: &str) -> Result<String> {
     Ok(id)
 }
 
-fn plan_text(remote: &Remote, plan: &RemotePlan, screen: Screen) -> String {
+fn plan_text(remote: &Remote, plan: &RemotePlan, enforce: bool, screen: Screen) -> String {
     let mut lines = vec![for_terminal(&format!("{}  PostgreSQL {}", remote.word, remote.version_text))];
     if plan.settings.is_empty() {
         lines.push(screen.line(Mark::Holds, "settings", "as wished, as far as SQL can set them"));
@@ -123,15 +124,24 @@ fn plan_text(remote: &Remote, plan: &RemotePlan, screen: Screen) -> String {
     if !plan.on_its_machine.is_empty() {
         lines
             .push("On the server's own machine, as its user or root, since SQL reaches no files:".to_owned());
-        lines.extend(plan.on_its_machine.iter().map(|line| format!("  {}", for_terminal(line))));
-        lines.push(for_terminal(&format!("then here: pgseal verify '{}'", remote.word)));
+        let width = plan.on_its_machine.iter().map(|on_it| on_it.command.chars().count()).max().unwrap_or(0);
+        lines.extend(
+            plan.on_its_machine
+                .iter()
+                .map(|on_it| for_terminal(&format!("  {:width$}    # {}", on_it.command, on_it.does))),
+        );
+        let enforce = if enforce { " --enforce" } else { "" };
+        lines.push(for_terminal(&format!(
+            "then here, again: pgseal secure {}{enforce}",
+            quoted(&remote.word)
+        )));
     }
     lines.join("\n")
 }
 
-fn human(remote: &Remote, plan: &RemotePlan, change: Option<&str>) -> String {
+fn human(remote: &Remote, plan: &RemotePlan, enforce: bool, change: Option<&str>) -> String {
     let screen = Screen::of_stdout();
-    let mut text = plan_text(remote, plan, screen);
+    let mut text = plan_text(remote, plan, enforce, screen);
     if let Some(id) = change {
         let done = format!("change {id}: in force in a new session, TLS as before; undo: pgseal undo TARGET");
         text = format!("{text}\n{}", screen.line(Mark::Holds, "done", &done));

@@ -18,7 +18,7 @@ use crate::secure::previous_keys::{self, PreviousKey};
 use crate::secure::restore::{Seen, restore};
 use crate::secure::run::{journal_of, with_journal};
 use crate::secure::view;
-use crate::target::Target;
+use crate::target::{Target, shown};
 
 #[derive(Debug, Args)]
 #[command(
@@ -123,7 +123,7 @@ fn said(options: &Undo, id: &str, seen: Option<Seen>) -> Result<Outcome> {
         Format::Human => Screen::of_stdout().line(Mark::Holds, "undone", &format!("change {id}: {words}")),
         Format::Json => json::text(&Row {
             schema_version: SCHEMA_VERSION,
-            target: &options.target,
+            target: &shown(&options.target),
             change: id,
             state: "undone",
             seen: name,

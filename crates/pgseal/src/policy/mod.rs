@@ -47,6 +47,11 @@ pub(crate) struct Policy {
 }
 
 impl Policy {
+    /// Whether every pgseal has it.
+    pub(crate) fn is_built_in(&self) -> bool {
+        BUILT_IN.into_iter().any(|(name, _)| name == self.name)
+    }
+
     /// One by its name, or a file of one's own.
     pub(crate) fn named(word: &str) -> Result<Self> {
         if let Some((_, text)) = BUILT_IN.into_iter().find(|(name, _)| *name == word) {

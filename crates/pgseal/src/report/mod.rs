@@ -6,4 +6,5 @@ pub(crate) mod escape;
 pub(crate) mod json;
 pub(crate) mod proof;
 pub(crate) mod screen;
+pub(crate) mod shell;
 pub(crate) mod stderr;

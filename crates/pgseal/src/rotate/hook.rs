@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::wish::Source;
 use crate::failure::{Failure, Result};
 use crate::journal::{Journal, Origin};
+use crate::report::shell::quoted;
 use crate::target::Target;
 
 /// What certbot calls the folder of what it has renewed.
@@ -57,32 +58,4 @@ fn files(certificate: &Path, key: &Path) -> Result<[String; 4]> {
 
 fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).map_err(|error| Failure::io("resolve", path, &error))
-}
-
-/// A word for a POSIX shell.
-fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,=".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', "'\\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_are_quoted_for_a_shell_where_they_need_it() {
-        for (text, word) in [
-            ("/usr/bin/pgseal", "/usr/bin/pgseal"),
-            ("cluster:15/main", "cluster:15/main"),
-            ("a b", "'a b'"),
-            ("it's $HOME", r"'it'\''s $HOME'"),
-            ("", "''"),
-        ] {
-            assert_eq!(quoted(text), word);
-        }
-    }
 }

@@ -19,9 +19,11 @@ use crate::hba::fetch::over_sql;
 use crate::hba::roles::roles;
 use crate::journal::{Change, Journal, Phase, SettingChange, View, fresh_id, moment};
 use crate::place::{Login, careful_session};
-use crate::policy::Policy;
+use crate::policy::{DEFAULT, Policy};
+use crate::report::shell::quoted;
 use crate::sessions::{Seen, sessions};
 use crate::sql::{answer, rows_of, text_of};
+use crate::target::shown;
 use crate::verify::subject::Subject;
 
 /// What the journal knows such a server's data directory by.
@@ -31,7 +33,10 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
 /// A server and who looks at it.
 pub(crate) struct Remote {
+    /// The connection string, without what is secret in it.
     pub(crate) word: String,
+    /// What it calls the server.
+    host: String,
     session: Session,
     address: IpAddr,
     port: u16,
@@ -45,13 +50,20 @@ pub(crate) struct Remote {
 /// What is to be set, and what can only be done on the server's own machine.
 pub(crate) struct RemotePlan {
     pub(crate) settings: Vec<SettingChange>,
-    pub(crate) on_its_machine: Vec<String>,
+    pub(crate) on_its_machine: Vec<HostCommand>,
+}
+
+/// A command for a shell of the server's own machine.
+pub(crate) struct HostCommand {
+    pub(crate) command: String,
+    pub(crate) does: &'static str,
 }
 
 impl Remote {
     /// Logs in. The password goes by SCRAM only where the certificate does not verify.
-    pub(crate) async fn open(word: &str, subject: Subject) -> Result<Self> {
+    pub(crate) async fn open(text: &str, subject: Subject) -> Result<Self> {
         let address = subject.addresses.first().copied();
+        let word = shown(text);
         let address = address.ok_or_else(|| Failure::new(format!("{word} has no address")))?;
         let (username, dbname) = (subject.username.clone(), subject.dbname.clone());
         let who = Login { username, dbname, password: subject.password };
@@ -70,7 +82,8 @@ impl Remote {
             ask("SELECT system_identifier::text FROM pg_control_system()").await.map_err(failed)?;
         let number = ask("SELECT current_setting('server_version_num')").await.map_err(failed)?;
         Ok(Self {
-            word: word.to_owned(),
+            word: word.clone(),
+            host: subject.host,
             address,
             port: subject.port,
             identifier: identifier.parse().unwrap_or(0),
@@ -99,17 +112,37 @@ impl Remote {
             let before = self.in_auto_conf(wish.name).await?;
             settings.push(SettingChange { name: wish.name.to_owned(), after: wish.value, before });
         }
+        let on_its_machine = self.commands(policy, enforce).await?;
+        Ok(RemotePlan { settings, on_its_machine })
+    }
+
+    /// What only a program with the server's files at hand can do, in order.
+    async fn commands(&self, policy: &Policy, enforce: bool) -> Result<Vec<HostCommand>> {
         let data = self.ask("SELECT current_setting('data_directory')").await?;
-        let mut on_its_machine = Vec::new();
+        let target = quoted(&format!("dir:{data}"));
+        let policy = match policy.name.as_str() {
+            DEFAULT => String::new(),
+            name if policy.is_built_in() => format!(" --policy {name}"),
+            // A copy of the file.
+            name => format!(" --policy {}", quoted(&format!("./{name}.toml"))),
+        };
+        let mut all = Vec::new();
         if self.view.certificate.is_none() {
-            on_its_machine
-                .push(format!("pgseal secure dir:{data} --new-ca DIR    (a certificate, and ssl = on)"));
+            let own =
+                matches!(self.host.as_str(), "localhost" | "127.0.0.1" | "::1") || self.host.starts_with('/');
+            let name = if own { String::new() } else { format!(" --san {}", quoted(&self.host)) };
+            all.push(HostCommand {
+                command: format!("pgseal secure {target}{policy} --new-ca ./server-ca{name}"),
+                does: "a certificate, and ssl = on",
+            });
         }
         if enforce && self.plaintext_is_let_in().await? {
-            on_its_machine
-                .push(format!("pgseal secure dir:{data} --enforce       (two lines on top of pg_hba.conf)"));
+            all.push(HostCommand {
+                command: format!("pgseal secure {target}{policy} --enforce"),
+                does: "two lines on top of pg_hba.conf",
+            });
         }
-        Ok(RemotePlan { settings, on_its_machine })
+        Ok(all)
     }
 
     /// Sessions that speak a version or a suite which the policy leaves out.

@@ -14,4 +14,4 @@ pub(crate) use connection::connection_subject;
 pub(crate) use folder::folder_subject;
 pub(crate) use libpq::{Client, Given, Said, host_and_port};
 pub(crate) use login::{Asked, login, nobody_yet};
-pub(crate) use word::Target;
+pub(crate) use word::{Target, shown};

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use pgseal_conf::conninfo::is_connection_string;
+use pgseal_conf::conninfo::{Conninfo, Secrets, is_connection_string, is_uri};
 
 use crate::failure::{Failure, Result};
 use crate::place::Place;
@@ -22,6 +22,18 @@ pub(crate) enum Target {
     },
     /// A container of docker's.
     Container(String),
+}
+
+/// The word as it may be printed: what is secret in a connection string is left out.
+pub(crate) fn shown(word: &str) -> String {
+    if !is_connection_string(word) {
+        return word.to_owned();
+    }
+    match Conninfo::parse(word) {
+        Ok(parsed) if is_uri(word) => parsed.to_uri(Secrets::Omitted).to_string(),
+        Ok(parsed) => parsed.to_conninfo(Secrets::Omitted).to_string(),
+        Err(_) => "that connection string".to_owned(),
+    }
 }
 
 impl Target {
@@ -48,7 +60,7 @@ impl Target {
                 Err(Failure::usage(format!("there is no folder {word}, and it is no connection string either"))
                     .hint("a folder made by pgseal up, a data directory, a cluster such as 15/main, or postgresql://USER@HOST:PORT/DBNAME"))
             }
-            Err(_) => Err(Failure::usage(format!("{word} could be {}", kinds.join(" or ")))
+            Err(_) => Err(Failure::usage(format!("{} could be {}", shown(word), kinds.join(" or ")))
                 .hint(format!("dir:{word}, cluster:{word}, or another keyword first in the connection string"))),
         }
     }

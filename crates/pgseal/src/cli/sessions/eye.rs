@@ -7,7 +7,7 @@ use crate::journal::key;
 use crate::place::Place;
 use crate::sessions::{Seen, visible};
 use crate::sql::text_of;
-use crate::target::{Asked, Target, connection_subject, login};
+use crate::target::{Asked, Target, connection_subject, login, shown};
 use crate::verify::administrator::administrator;
 use crate::verify::subject::Subject;
 
@@ -31,7 +31,7 @@ impl Eye {
             Target::Connection(text) => Way::Far(Box::new(connection_subject(&text, None).await?)),
             _ => Way::Near(Box::new(Target::place(word).await?)),
         };
-        let mut eye = Self { word: word.to_owned(), asked, way, session: None };
+        let mut eye = Self { word: shown(word), asked, way, session: None };
         eye.connect().await?;
         Ok(eye)
     }

@@ -17,7 +17,7 @@ use crate::failure::{Failure, Result};
 use crate::interrupt::{Shield, interruptible};
 use crate::report::json::{self, SCHEMA_VERSION};
 use crate::report::screen::Screen;
-use crate::target::Asked;
+use crate::target::{Asked, shown};
 use eye::Eye;
 use show::{Row, human};
 
@@ -84,7 +84,7 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
 }
 
 async fn look(eye: &mut Eye, options: &Options, every: Option<Duration>) -> Result<Outcome> {
-    let (target, format) = (options.target.as_str(), options.format);
+    let (target, format) = (&*shown(&options.target), options.format);
     if let Some(every) = every {
         if format == Format::Json {
             return Err(Failure::usage("--watch is for people to read")
