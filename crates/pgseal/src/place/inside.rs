@@ -85,6 +85,14 @@ impl Place {
             }
             Hands::Within(_) => failure,
         };
+        // As every language of PostgreSQL's has it where pg_hba.conf refuses (auth.c, ClientAuthentication): no
+        // password would help.
+        if why.contains("\"[local]\"") {
+            return failure.hint(format!(
+                "a line for the socket at the top of pg_hba.conf, such as: local all {} peer; then a reload",
+                who.username
+            ));
+        }
         failure.hint("PGUSER and PGPASSWORD (or a password file) of a superuser")
     }
 }
