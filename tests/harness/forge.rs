@@ -61,6 +61,16 @@ impl Forge {
         self.leaf_dated(names, not_before, not_after)
     }
 
+    /// The same with an RSA key of 2048 bits.
+    pub(crate) fn rsa_leaf(&self, names: &[impl AsRef<str>]) -> Forged {
+        let (not_before, not_after) = this_year();
+        let key = KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).expect("an RSA key can be made");
+        let mut params = leaf_params(names, not_before, not_after);
+        params.key_usages.push(KeyUsagePurpose::KeyEncipherment);
+        let certificate = params.signed_by(&key, &self.issuer).expect("it can be signed").pem();
+        Forged { certificate, key: key.serialize_pem() }
+    }
+
     /// The same with dates.
     pub(crate) fn leaf_dated(
         &self,

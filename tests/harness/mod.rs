@@ -48,6 +48,7 @@ mod storm;
 mod stray;
 mod template;
 mod tls_cases;
+mod tls_server;
 mod trace;
 mod tree;
 
@@ -94,5 +95,6 @@ pub(crate) use sql::{Sql, hex_of, unhex};
 pub(crate) use storm::{Bench, Resident, Storm, transactions};
 pub(crate) use template::{PASSWORD, SUPERUSER};
 pub(crate) use tls_cases::{Case, Minted};
+pub(crate) use tls_server::{Key, Openssl, TlsServer};
 pub(crate) use trace::{Met, Point, Trace, in_turn, on_all_versions, some_of};
 pub(crate) use tree::{AsServer, Tree, as_bytes};

@@ -5,6 +5,7 @@
 
 use std::fmt::{self, Write as _};
 
+use x509_parser::prelude::FromDer;
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
 use crate::der;
@@ -83,6 +84,12 @@ impl DistinguishedName {
         }
         texts.reverse();
         Self { der: name.as_raw().to_vec(), canonical, text: texts.join(","), attributes }
+    }
+
+    /// One name in DER, all of it; None of anything else.
+    pub fn from_der(der: &[u8]) -> Option<Self> {
+        let (rest, name) = X509Name::from_der(der).ok()?;
+        rest.is_empty().then(|| Self::read(&name))
     }
 
     /// The name's DER, exactly as found.

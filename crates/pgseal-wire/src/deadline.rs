@@ -71,6 +71,11 @@ impl Deadline {
         Self { end, ..self }
     }
 
+    /// The same, or earlier: `limit` from now.
+    pub(crate) fn at_most(self, limit: Duration) -> Self {
+        Self { end: self.end.min(Instant::now() + limit), ..self }
+    }
+
     /// Awaits `work`, and says which step was late when the time is over.
     pub(crate) async fn wait<T>(self, step: Step, work: impl Future<Output = T>) -> Result<T, WireError> {
         tokio::time::timeout_at(self.end, work)

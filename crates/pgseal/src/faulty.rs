@@ -21,6 +21,7 @@ mod policy;
 mod privilege;
 mod report;
 mod rotate;
+mod scan;
 mod secure;
 mod server;
 mod sessions;

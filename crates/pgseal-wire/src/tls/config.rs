@@ -16,10 +16,11 @@ use super::version::TlsVersion;
 use super::wish::{Check, TlsWish};
 
 /// The protocol that PostgreSQL 17 and later name in ALPN.
-pub(super) const ALPN: &[u8] = b"postgresql";
+pub(crate) const ALPN: &[u8] = b"postgresql";
 
 /// The one provider of this crate, never the process's default.
-static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| Arc::new(aws_lc_rs::default_provider()));
+pub(crate) static PROVIDER: LazyLock<Arc<CryptoProvider>> =
+    LazyLock::new(|| Arc::new(aws_lc_rs::default_provider()));
 
 /// Everything for one handshake.
 pub(super) struct Prepared {

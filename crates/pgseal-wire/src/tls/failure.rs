@@ -92,7 +92,7 @@ impl HandshakeFailure {
     }
 
     /// Sorts what rustls said, with what the verifier saw.
-    pub(super) fn of(error: &io::Error, seen: &Seen) -> Self {
+    pub(crate) fn of(error: &io::Error, seen: &Seen) -> Self {
         let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
             return Self::Wire(WireError::of_io(Step::Handshake, error));
         };

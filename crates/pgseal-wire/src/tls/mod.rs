@@ -23,6 +23,7 @@ pub use binding::{EndPointBinding, NoBinding};
 pub use client_certificate::{
     ClientCertificate, ClientCertificateError, ClientFiles, ClientIdentity, InvalidSslCertMode, SslCertMode,
 };
+pub(crate) use config::{ALPN, PROVIDER};
 pub use facts::{ChainVerdict, TlsFacts};
 pub use failure::HandshakeFailure;
 pub use handshake::Presented;
@@ -30,5 +31,6 @@ pub(crate) use handshake::{SecureStream, handshake};
 pub use names::{CipherSuite, KeyExchangeGroup};
 pub use revocation::{Lists, Revocation};
 pub use roots::{NoRoots, RootFile, Roots, RootsError};
+pub(crate) use verifier::{Seen, Verifier};
 pub use version::{InvalidTlsVersion, TlsVersion};
 pub use wish::{Check, TlsWish, UnspeakableVersions};

@@ -20,16 +20,18 @@ const MAX_PRESENTED: usize = 100;
 
 /// What the verifier saw and decided.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Seen {
-    pub(super) chain: Vec<Certificate>,
+pub(crate) struct Seen {
+    pub(crate) chain: Vec<Certificate>,
     pub(super) verdict: ChainVerdict,
     /// A presented certificate that cannot be read: its place, counted from 1, and why.
     pub(super) unreadable: Option<(usize, String)>,
+    /// Whether an OCSP response came with it.
+    pub(crate) ocsp: bool,
 }
 
 /// The verifier of a single handshake.
 #[derive(Debug)]
-pub(super) struct Verifier {
+pub(crate) struct Verifier {
     roots: Option<Roots>,
     algorithms: WebPkiSupportedAlgorithms,
     seen: Arc<Mutex<Seen>>,
@@ -37,12 +39,12 @@ pub(super) struct Verifier {
 
 impl Verifier {
     /// With `roots` the chain is judged, without them only the handshake's signature is.
-    pub(super) fn new(roots: Option<Roots>, algorithms: WebPkiSupportedAlgorithms) -> Self {
+    pub(crate) fn new(roots: Option<Roots>, algorithms: WebPkiSupportedAlgorithms) -> Self {
         Self { roots, algorithms, seen: Arc::default() }
     }
 
     /// Where it records, readable after the handshake.
-    pub(super) fn record(&self) -> Record {
+    pub(crate) fn record(&self) -> Record {
         Record(Arc::clone(&self.seen))
     }
 
@@ -77,10 +79,10 @@ impl Verifier {
 }
 
 /// The reading end of a verifier's record.
-pub(super) struct Record(Arc<Mutex<Seen>>);
+pub(crate) struct Record(Arc<Mutex<Seen>>);
 
 impl Record {
-    pub(super) fn take(&self) -> Seen {
+    pub(crate) fn take(&self) -> Seen {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -91,10 +93,11 @@ impl ServerCertVerifier for Verifier {
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
+        ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.ocsp = !ocsp_response.is_empty();
         let presented = std::iter::once(end_entity).chain(intermediates);
         for (place, der) in presented.enumerate() {
             let read = if place < MAX_PRESENTED {

@@ -151,7 +151,8 @@ fn settings(target: &str, rows: &[SettingRow], format: Format) -> Result<Outcome
     }))
 }
 
-fn explain(name: &str) -> Result<Outcome> {
+/// The catalogue's page about a finding, or about all of them.
+pub(super) fn explain(name: &str) -> Result<Outcome> {
     if name == "all" {
         let pages: Vec<String> = names().filter_map(page).collect();
         return Ok(Outcome::well(format!(

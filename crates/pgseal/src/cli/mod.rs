@@ -10,6 +10,7 @@ mod modes_rows;
 mod options;
 mod rotate;
 mod rotate_report;
+mod scan;
 mod secure;
 mod secure_remote;
 mod secure_report;
@@ -56,6 +57,8 @@ enum Verb {
     Down(down::Options),
     /// Prove every claim again, against what runs now
     Verify(verify::Options),
+    /// Everything that a server's wire tells to somebody without a password
+    Scan(Box<scan::Options>),
     /// Turn TLS on, and enforce it, on a server that lives: planned, proved, or rolled back
     Secure(Box<secure::Options>),
     /// Put back what the last change replaced, byte for byte
@@ -122,6 +125,7 @@ async fn carry_out(verb: Verb) -> Result<Outcome> {
         Verb::Status(options) => status::run(options).await,
         Verb::Down(options) => down::run(options).await,
         Verb::Verify(options) => verify::run(options).await,
+        Verb::Scan(options) => scan::run(*options).await,
         Verb::Secure(options) => secure::run(*options).await,
         Verb::Undo(options) => undo::undo(options).await,
         Verb::Confirm(options) => undo::confirm(options).await,

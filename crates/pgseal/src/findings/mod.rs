@@ -18,15 +18,41 @@ pub(crate) enum Severity {
     Low,
     Medium,
     High,
+    Critical,
 }
 
 impl Severity {
-    const fn word(self) -> &'static str {
+    pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Info => "info",
             Self::Low => "low",
             Self::Medium => "medium",
             Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// A letter for a server as a whole, A the best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) enum Grade {
+    A,
+    B,
+    C,
+    D,
+    E,
+    F,
+}
+
+impl Grade {
+    pub(crate) const fn letter(self) -> &'static str {
+        match self {
+            Self::A => "A",
+            Self::B => "B",
+            Self::C => "C",
+            Self::D => "D",
+            Self::E => "E",
+            Self::F => "F",
         }
     }
 }
@@ -38,6 +64,8 @@ struct Entry {
     severity: Severity,
     why: String,
     mend: String,
+    /// The best grade that a server with it may still have; none where it costs nothing.
+    grade: Option<Grade>,
 }
 
 /// Something found.
@@ -50,6 +78,9 @@ pub(crate) struct Finding {
     pub(crate) why: &'static str,
     /// The command that mends it.
     pub(crate) mend: String,
+    /// The best grade that is left.
+    #[serde(skip)]
+    pub(crate) grade: Option<Grade>,
 }
 
 fn catalogue() -> &'static BTreeMap<String, Entry> {
@@ -66,8 +97,10 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 /// The catalogue's page about a finding, in Markdown.
 pub(crate) fn page(name: &str) -> Option<String> {
     let entry = catalogue().get(name)?;
+    let grade =
+        entry.grade.map_or_else(String::new, |grade| format!(" Best grade of a scan: {}.", grade.letter()));
     Some(format!(
-        "## {name}\n\nSeverity: {}.\n\nWhy it matters: {}.\n\nWhat mends it: `{}`.\n",
+        "## {name}\n\nSeverity: {}.{grade}\n\nWhy it matters: {}.\n\nWhat mends it: `{}`.\n",
         entry.severity.word(),
         entry.why,
         entry.mend.replace("{target}", "TARGET")
@@ -84,12 +117,23 @@ impl Finding {
             evidence: evidence.into(),
             why: entry.map_or("", |entry| entry.why.as_str()),
             mend: entry.map_or_else(String::new, |entry| entry.mend.replace("{target}", target)),
+            grade: entry.and_then(|entry| entry.grade),
         }
+    }
+
+    /// The same, worse or less bad than usual.
+    pub(crate) fn at(self, severity: Severity) -> Self {
+        Self { severity, ..self }
+    }
+
+    /// The same, with another grade.
+    pub(crate) fn graded(self, grade: Grade) -> Self {
+        Self { grade: Some(grade), ..self }
     }
 
     /// For people: what, what was seen, and why it matters.
     pub(crate) fn lines(&self, screen: Screen) -> [String; 2] {
-        let mark = if self.severity == Severity::High { Mark::HoldsNot } else { Mark::Mind };
+        let mark = if self.severity >= Severity::High { Mark::HoldsNot } else { Mark::Mind };
         [
             screen.line(
                 mark,

@@ -27,7 +27,7 @@ pub(crate) struct ShownRow<'a> {
 }
 
 #[derive(Debug, Serialize)]
-struct CertificateRow {
+pub(crate) struct CertificateRow {
     subject: String,
     issuer: String,
     /// X.509 version, 1 to 3.
@@ -70,7 +70,7 @@ pub(crate) fn row(shown: &Shown, now: OffsetDateTime) -> ShownRow<'_> {
     }
 }
 
-fn one(certificate: &Certificate, now: OffsetDateTime) -> CertificateRow {
+pub(crate) fn one(certificate: &Certificate, now: OffsetDateTime) -> CertificateRow {
     CertificateRow {
         subject: certificate.subject().to_string(),
         issuer: certificate.issuer().to_string(),
@@ -107,7 +107,7 @@ pub(crate) fn human(shown: &Shown, now: OffsetDateTime, screen: Screen) -> Strin
     lines.join("\n")
 }
 
-fn facts(certificate: &Certificate, now: OffsetDateTime, screen: Screen) -> Vec<String> {
+pub(crate) fn facts(certificate: &Certificate, now: OffsetDateTime, screen: Screen) -> Vec<String> {
     let row = one(certificate, now);
     let names = [row.dns_names, row.ip_addresses, row.other_names].concat();
     let dated = if now < certificate.not_before() { Mark::HoldsNot } else { mark_of_days(row.days_left) };

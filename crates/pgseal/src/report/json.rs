@@ -11,8 +11,19 @@ pub(crate) const SCHEMA_VERSION: u32 = 1;
 /// JSON lands on terminals too: what a terminal would obey stands there as `\u` and four digits, which
 /// is the same JSON.
 pub(crate) fn text<T: Serialize>(value: &T) -> Result<String> {
-    let plain = serde_json::to_string_pretty(value)
-        .map_err(|error| Failure::new(format!("could not write the result as JSON: {error}")))?;
+    Ok(harmless(&serde_json::to_string_pretty(value).map_err(|error| unwritten(&error))?))
+}
+
+/// The same on a line of its own.
+pub(crate) fn line<T: Serialize>(value: &T) -> Result<String> {
+    Ok(harmless(&serde_json::to_string(value).map_err(|error| unwritten(&error))?))
+}
+
+fn unwritten(error: &serde_json::Error) -> Failure {
+    Failure::new(format!("could not write the result as JSON: {error}"))
+}
+
+fn harmless(plain: &str) -> String {
     let mut harmless = String::with_capacity(plain.len());
     for c in plain.chars() {
         // A newline here is our own layout: inside strings there are none.
@@ -24,7 +35,7 @@ pub(crate) fn text<T: Serialize>(value: &T) -> Result<String> {
             harmless.push(c);
         }
     }
-    Ok(harmless)
+    harmless
 }
 
 #[cfg(test)]

@@ -1,0 +1,5 @@
+//! A scan in every form: for people, for programs, for CI and monitoring. Every foreign byte is made harmless for its form.
+
+pub(crate) mod human;
+pub(crate) mod row;
+mod verbose;
