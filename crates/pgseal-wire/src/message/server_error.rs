@@ -12,6 +12,10 @@ use super::frame::DecodeError;
 pub struct SqlState([u8; 5]);
 
 impl SqlState {
+    /// 08P01: what was sent is not the protocol; also what is said to words in clear before a handshake.
+    pub const PROTOCOL_VIOLATION: Self = Self(*b"08P01");
+    /// 0A000: also what is said to a protocol that the server does not speak.
+    pub const FEATURE_NOT_SUPPORTED: Self = Self(*b"0A000");
     /// 28000: refused by `pg_hba.conf`, or the role may not log in.
     pub const INVALID_AUTHORIZATION: Self = Self(*b"28000");
     /// 28P01: the password is wrong.

@@ -8,7 +8,7 @@ use pgseal_pki::public_key::KeyKind;
 use super::candidates;
 use super::hello::{CertificateRequest, Heard, Protocol};
 use super::hunt::Hunt;
-use super::probe::{Failed, Outcome, Renegotiating, Seen, SslReply, Startup, StrayReply, Stuffing};
+use super::probe::{Failed, Outcome, Seen, SslReply, Startup, StrayReply, Stuffing};
 use super::told::Told;
 
 /// How much is to be found out.
@@ -16,7 +16,7 @@ use super::told::Told;
 pub struct Wish {
     /// The posture only, in at most six connections.
     pub quick: bool,
-    /// Also what disturbs: stuffed bytes, a renegotiation, stray bytes.
+    /// Also what leaves traces: words in clear before the handshake, stray bytes.
     pub intrusive: bool,
 }
 
@@ -62,11 +62,9 @@ pub struct Knowledge {
     pub logins: BTreeMap<bool, Result<Seen, Failed>>,
     /// TLS from the first byte on, with ALPN and without.
     pub direct: BTreeMap<bool, Result<Seen, Failed>>,
-    /// Intrusive answers.
+    /// What became of words in clear before the handshake; only where intrusive questions are wished.
     pub stuffing: Option<Stuffing>,
-    /// Intrusive answers.
-    pub renegotiation: Option<Renegotiating>,
-    /// Intrusive answers.
+    /// What became of bytes that no protocol has; likewise.
     pub stray: Option<StrayReply>,
     /// Connections that were tried.
     pub connections: u32,

@@ -2,10 +2,11 @@
 
 use super::hello::{Heard, Offer, Protocol};
 use super::hunt::Hunt;
-use super::knowledge::Knowledge;
-use super::probe::{Answer, End, Outcome, Probe, Question, SslReply};
+use super::knowledge::{Knowledge, StartupKey};
+use super::probe::{Answer, End, Failed, Outcome, Probe, Question, SslReply, Stuffing};
 use super::told::Told;
 use super::{candidates, log};
+use crate::message::SqlState;
 use crate::tls::Alert;
 use crate::wire_error::seconds;
 
@@ -30,7 +31,7 @@ pub fn learn(known: &mut Knowledge, probe: &Probe, answer: Answer) {
         (Probe::GssEnc, Answer::GssEnc(reply, version)) => {
             known.gssenc = Some(reply);
             if let Some(outcome) = version {
-                known.startups.insert(super::knowledge::StartupKey::Version, outcome);
+                known.startups.insert(StartupKey::Version, outcome);
             }
         }
         (Probe::Startup(startup), Answer::Startup(outcome)) => {
@@ -48,8 +49,9 @@ pub fn learn(known: &mut Knowledge, probe: &Probe, answer: Answer) {
         (Probe::Direct { alpn }, Answer::Direct(result)) => {
             known.direct.insert(*alpn, result.map(|seen| *seen));
         }
-        (Probe::Stuffed, Answer::Stuffed(stuffing)) => known.stuffing = Some(stuffing),
-        (Probe::Renegotiation, Answer::Renegotiation(answer)) => known.renegotiation = Some(answer),
+        (Probe::Stuffed, Answer::Stuffed(ssl, result)) => {
+            known.stuffing = Some(stuffing(known, &ssl, result))
+        }
         (Probe::Stray, Answer::Stray(reply)) => known.stray = Some(reply),
         (probe, Answer::NoSocket { text, .. }) => no_socket(known, probe, text),
         // An answer to another question tells nothing.
@@ -72,14 +74,42 @@ fn no_socket(known: &mut Knowledge, probe: &Probe, text: String) {
         }
         Probe::GssEnc => known.gssenc = Some(SslReply::Closed(text)),
         Probe::Login { replication } => {
-            known.logins.entry(*replication).or_insert(Err(super::probe::Failed::because(text)));
+            known.logins.entry(*replication).or_insert(Err(Failed::because(text)));
         }
         Probe::Direct { alpn } => {
-            known.direct.entry(*alpn).or_insert(Err(super::probe::Failed::because(text)));
+            known.direct.entry(*alpn).or_insert(Err(Failed::because(text)));
         }
-        Probe::Stuffed => known.stuffing = Some(super::probe::Stuffing::Unknown(text)),
-        Probe::Renegotiation => known.renegotiation = Some(super::probe::Renegotiating::Unknown(text)),
+        Probe::Stuffed => known.stuffing = Some(Stuffing::Unknown(text)),
         Probe::Stray => known.stray = Some(super::probe::StrayReply::Unknown(text)),
+    }
+}
+
+/// Which of two startup packets was answered: the one in clear before the handshake, or the one inside.
+fn stuffing(known: &Knowledge, ssl: &SslReply, result: Result<Outcome, Failed>) -> Stuffing {
+    if *ssl != SslReply::Yes {
+        return Stuffing::Unknown("TLS was not agreed on".to_owned());
+    }
+    let outcome = match result {
+        Ok(outcome) => outcome,
+        Err(failed) if failed.late => return Stuffing::Unknown(failed.why),
+        // Handshakes are done with this server else.
+        Err(failed) => return Stuffing::HungUp(failed.why),
+    };
+    let inside = known.logins.get(&false).and_then(|login| login.as_ref().ok()).map(|seen| &seen.outcome);
+    let before = known.startups.get(&StartupKey::Version);
+    match &outcome {
+        Outcome::Odd { why, late: true } => Stuffing::Unknown(why.clone()),
+        Outcome::Odd { why, late: false } => Stuffing::HungUp(why.clone()),
+        _ if inside == Some(&outcome) => Stuffing::Ignored,
+        // No server asks whoever speaks protocol 4.0 for a password.
+        Outcome::Asked(_) => Stuffing::Ignored,
+        Outcome::Refused(error) if before == Some(&outcome) || error.is(SqlState::FEATURE_NOT_SUPPORTED) => {
+            Stuffing::Taken(error.to_string())
+        }
+        Outcome::Refused(error) if error.is(SqlState::PROTOCOL_VIOLATION) => {
+            Stuffing::Refused(error.to_string())
+        }
+        Outcome::Refused(error) => Stuffing::Unknown(error.to_string()),
     }
 }
 

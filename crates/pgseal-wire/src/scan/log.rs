@@ -8,7 +8,7 @@ pub(super) fn lines(known: &Knowledge, probe: &Probe, answer: &Answer) -> u32 {
     match (probe, answer) {
         // "could not accept SSL connection: …", or nothing where TLS is not spoken.
         (_, Answer::Hello { ssl: SslReply::Yes, .. } | Answer::Login(SslReply::Yes, Err(_)))
-        | (Probe::Stuffed | Probe::Renegotiation | Probe::Stray, _) => 1,
+        | (Probe::Stuffed | Probe::Stray, _) => 1,
         (_, Answer::Startup(outcome) | Answer::GssEnc(_, Some(outcome))) => of(outcome),
         // A handshake that is ended with close_notify leaves nothing.
         (_, Answer::Login(_, Ok(seen)) | Answer::Direct(Ok(seen))) => of(&seen.outcome),

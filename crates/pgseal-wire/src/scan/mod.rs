@@ -26,7 +26,6 @@ pub use knowledge::{Features, Knowledge, MOST_CONNECTIONS, StartupKey, Wish};
 pub use learn::learn;
 pub use plan::{next_probes, unfinished};
 pub use probe::{
-    Answer, End, Failed, Outcome, Probe, Question, Renegotiating, Seen, SslReply, Startup, StrayReply,
-    Stuffing,
+    Answer, End, Failed, Outcome, Probe, Question, Seen, SslReply, Startup, StrayReply, Stuffing,
 };
 pub use told::Told;

@@ -6,7 +6,7 @@
 use super::candidates;
 use super::hello::{Offer, Protocol};
 use super::hunt::Hunt;
-use super::knowledge::{Knowledge, MOST_CONNECTIONS, SILENCES};
+use super::knowledge::{Knowledge, MOST_CONNECTIONS, SILENCES, StartupKey};
 use super::probe::{Probe, Question, SslReply, Startup};
 use crate::registry;
 
@@ -145,8 +145,12 @@ fn all(known: &Knowledge, chosen: &mut Chosen<'_>) {
     schemes(known, chosen);
     fallback(known, chosen);
     if known.wish.intrusive {
-        chosen.once(known.stuffing.is_some(), Probe::Stuffed);
-        chosen.once(known.renegotiation.is_some(), Probe::Renegotiation);
+        // After what the two startup packets meet each for itself, by which the answer is read.
+        if known.logins.get(&false).is_some_and(Result::is_ok)
+            && known.startups.contains_key(&StartupKey::Version)
+        {
+            chosen.once(known.stuffing.is_some(), Probe::Stuffed);
+        }
         if known.direct.get(&true).is_some_and(Result::is_ok) {
             chosen.once(known.direct.contains_key(&false), Probe::Direct { alpn: false });
         }

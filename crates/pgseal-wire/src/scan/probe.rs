@@ -32,10 +32,9 @@ pub enum Probe {
         /// With ALPN `postgresql`, as libpq does it.
         alpn: bool,
     },
-    /// Intrusive: plaintext in the same segment as `SSLRequest`, and then TLS.
+    /// Intrusive: a startup packet of [`Startup::Version`] in the same segment as `SSLRequest`; then TLS, and the one of
+    /// [`Startup::Database`] inside. Which of them is answered tells what became of the first.
     Stuffed,
-    /// Intrusive: the client asks for a renegotiation.
-    Renegotiation,
     /// Intrusive: bytes that no protocol has.
     Stray,
 }
@@ -101,10 +100,8 @@ pub enum Answer {
     Login(SslReply, Result<Box<Seen>, Failed>),
     /// To TLS without `SSLRequest`.
     Direct(Result<Box<Seen>, Failed>),
-    /// To stuffed bytes.
-    Stuffed(Stuffing),
-    /// To a renegotiation.
-    Renegotiation(Renegotiating),
+    /// To a startup packet in clear before the handshake: what the server said under TLS, or why there was none.
+    Stuffed(SslReply, Result<Outcome, Failed>),
     /// To stray bytes.
     Stray(StrayReply),
 }
@@ -234,28 +231,17 @@ impl Failed {
     }
 }
 
-/// What became of bytes that were stuffed behind `SSLRequest`.
+/// What became of a startup packet that was stuffed behind `SSLRequest`, in clear.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stuffing {
-    /// They were taken for what the client said under TLS (CVE-2021-23214): what the server answered.
+    /// It was taken for what the client said under TLS (CVE-2021-23214): what the server answered.
     Taken(String),
-    /// They were refused inside TLS, as 12.9 to 16 do after the fix.
+    /// It was refused inside TLS, as 12.9 to 16 do after the fix.
     Refused(String),
-    /// They ended the connection, as from 17 on.
+    /// It ended the connection, as from 17 on.
     HungUp(String),
-    /// They were passed over.
+    /// It was passed over: what was said under TLS was answered.
     Ignored,
-    /// It could not be told.
-    Unknown(String),
-}
-
-/// What became of a renegotiation that the client asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Renegotiating {
-    /// The server began one.
-    Begun,
-    /// It refused: by an alert, or by hanging up.
-    Refused(String),
     /// It could not be told.
     Unknown(String),
 }

@@ -58,6 +58,9 @@ pub(crate) struct Options {
     /// The posture only, in at most 6 connections a server
     #[arg(long)]
     quick: bool,
+    /// Also what leaves traces: words in clear before the handshake (CVE-2021-23214), stray bytes
+    #[arg(long, conflicts_with = "quick")]
+    intrusive: bool,
     /// The role whose login is looked at, never carried out [default: one that exists nowhere]
     #[arg(short = 'U', long, value_name = "USER")]
     username: Option<String>,
@@ -228,7 +231,7 @@ fn how(options: &Options, targets: &[Named]) -> Result<How> {
     };
     let system = if options.sslrootcert.as_deref() == Some("none") { None } else { Roots::system().ok() };
     Ok(How {
-        wish: Wish { quick: options.quick, intrusive: false },
+        wish: Wish { quick: options.quick, intrusive: options.intrusive },
         limits: Limits {
             probe: options.timeout,
             whole: options.target_timeout,

@@ -16,7 +16,7 @@ use crate::stream::Stream;
 use crate::wire_error::WireError;
 
 /// A protocol that no server speaks: each says which it does.
-const FOUR: ProtocolVersion = ProtocolVersion(4 << 16);
+pub(super) const FOUR: ProtocolVersion = ProtocolVersion(4 << 16);
 /// No length of a startup packet, no record of TLS, no method of HTTP.
 const STRAY: [u8; 12] = *b"\x00\x00\xff\xff\x7f\x01\x02\x03\x04\x05\x06\x07";
 

@@ -52,6 +52,11 @@ pub(super) async fn ssl(socket: &mut Socket, deadline: Deadline) -> SslReply {
     request(socket, &SSL_REQUEST, *b"SN", deadline).await
 }
 
+/// The same, with words in clear in the same segment.
+pub(super) async fn stuffed(socket: &mut Socket, behind: &[u8], deadline: Deadline) -> SslReply {
+    request(socket, &[&SSL_REQUEST, behind].concat(), *b"SN", deadline).await
+}
+
 /// The answer to `GSSENCRequest`.
 pub(super) async fn gssenc(socket: &mut Socket, deadline: Deadline) -> SslReply {
     request(socket, &GSSENC_REQUEST, *b"GN", deadline).await

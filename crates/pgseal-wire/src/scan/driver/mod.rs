@@ -205,9 +205,7 @@ impl Talk {
             Probe::Login { replication } => secure::login(self, socket, *replication, deadline).await,
             Probe::Direct { alpn } => secure::direct(self, socket, *alpn, deadline).await,
             Probe::Stray => Answer::Stray(clear::stray(socket, deadline, self.limits.probe).await),
-            Probe::Stuffed | Probe::Renegotiation => {
-                Answer::NoSocket { text: "not built".to_owned(), refused: false }
-            }
+            Probe::Stuffed => secure::stuffed(self, socket, deadline).await,
         }
     }
 }

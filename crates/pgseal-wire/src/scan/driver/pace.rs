@@ -69,6 +69,7 @@ impl Pace {
             Answer::Login(ssl, result) => {
                 reply(ssl) || result.as_ref().is_ok_and(|seen| outcome(&seen.outcome))
             }
+            Answer::Stuffed(ssl, result) => reply(ssl) || result.as_ref().is_ok_and(outcome),
             Answer::Direct(Ok(seen)) => outcome(&seen.outcome),
             _ => false,
         };

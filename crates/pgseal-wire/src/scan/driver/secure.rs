@@ -118,6 +118,28 @@ pub(super) async fn login(talk: &Talk, mut socket: Socket, replication: bool, de
     Answer::Login(ssl, result)
 }
 
+/// A startup packet before the handshake, and another inside it: which is answered?
+pub(super) async fn stuffed(talk: &Talk, mut socket: Socket, deadline: Deadline) -> Answer {
+    let before = match talk.startup(false).encode(clear::FOUR) {
+        Ok(packet) => packet,
+        Err(error) => return Answer::NoSocket { text: error.to_string(), refused: false },
+    };
+    let ssl = hello::stuffed(&mut socket, &before, deadline).await;
+    if ssl != SslReply::Yes {
+        return Answer::Stuffed(ssl, Err(Failed::because("TLS was not agreed on".to_owned())));
+    }
+    let result = match shake(talk, socket, Some(ALPN), Arc::default(), deadline).await {
+        Ok(shaken) => {
+            let stream = Stream::Tls(Box::new(shaken.stream));
+            let (outcome, stream) = clear::outcome(talk, stream, false, PgProtocol::V3_0, deadline).await;
+            closing::politely(stream, deadline).await;
+            Ok(outcome)
+        }
+        Err(failed) => Err(failed),
+    };
+    Answer::Stuffed(ssl, result)
+}
+
 /// TLS from the first byte on. Without ALPN PostgreSQL hangs up after the handshake.
 pub(super) async fn direct(talk: &Talk, socket: Socket, alpn: bool, deadline: Deadline) -> Answer {
     let alpn = alpn.then_some(ALPN);
@@ -187,7 +209,6 @@ pub(super) async fn shake(
         .with_client_cert_resolver(Arc::clone(&asked) as Arc<dyn ResolvesClientCert>);
     config.resumption = Resumption::store(Arc::clone(&sessions) as Arc<dyn ClientSessionStore>);
     config.alpn_protocols = alpn.map(<[u8]>::to_vec).into_iter().collect();
-    config.enable_secret_extraction = true;
     let name = talk.target.server_name.as_deref().and_then(dns_name);
     config.enable_sni = name.is_some();
     let name = name.unwrap_or_else(|| ServerName::from(talk.target.address.ip()));

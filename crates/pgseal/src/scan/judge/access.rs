@@ -1,6 +1,6 @@
 //! Who is let in, and how: without TLS, without a password, with a weak one; and the holes that intrusive probes look for.
 
-use pgseal_wire::scan::{Outcome, Renegotiating, SslReply, StartupKey, Stuffing};
+use pgseal_wire::scan::{Outcome, SslReply, StartupKey, Stuffing};
 
 use super::super::authentication::Met;
 use super::super::scanned::Scanned;
@@ -22,12 +22,6 @@ pub(super) fn findings(scanned: &Scanned) -> Vec<Finding> {
         find(
             "stuffing-accepted",
             format!("a startup packet sent in clear before the handshake was answered: {said}"),
-        );
-    }
-    if known.renegotiation == Some(Renegotiating::Begun) {
-        find(
-            "renegotiation-by-client",
-            "the server began a second handshake when it was asked to".to_owned(),
         );
     }
     // Plaintext without a password, or with the password itself, is as bad as it gets.

@@ -8,7 +8,7 @@ use super::super::authentication::Met;
 use super::super::judge::accepted;
 use super::super::report::Report;
 use super::super::scanned::Speaker;
-use super::verbose;
+use super::{intrusive, verbose};
 use crate::findings::{Finding, Severity};
 use crate::report::escape::for_terminal;
 use crate::report::screen::{Mark, Screen};
@@ -83,6 +83,12 @@ fn facts(report: &Report, screen: Screen) -> Vec<String> {
         lines.push(line(screen, Mark::HoldsNot, "TLS", &no_tls(report)));
     }
     lines.push(login(report, screen));
+    for (title, told) in [
+        ("words before TLS", intrusive::stuffing_line(report)),
+        ("stray bytes", intrusive::stray_line(report)),
+    ] {
+        lines.extend(told.map(|(mark, text)| line(screen, mark, title, &text)));
+    }
     lines
 }
 
