@@ -3,9 +3,7 @@
 
 use rcgen::{DnType, SanType};
 
-use crate::harness::{
-    Account, Forge, Forged, Impostor, Pgseal, Ran, Sandbox, leaf_params, refuses, this_year,
-};
+use crate::harness::{Account, Forge, Forged, Impostor, Pgseal, Sandbox, leaf_params, refuses, this_year};
 
 /// Writes to the clipboard, clears the screen, turns text around, forges a line of ours.
 const HOSTILE: &str = "db\u{1b}]52;c;ZXZpbA==\u{7}\u{9b}2J\u{202e}gpj\u{2066}\r\n  ✓ chain verifies";
@@ -24,18 +22,6 @@ fn hostile() -> (Forge, Forged) {
     (ours, leaf)
 }
 
-/// Nothing that a terminal would obey, and no line that is not ours.
-#[track_caller]
-fn harmless(ran: &Ran) {
-    let said = format!("{}{}", ran.stdout(), ran.stderr());
-    let obeyed = |c: char| {
-        c.is_control() && c != '\n'
-            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}')
-    };
-    let found: Vec<char> = said.chars().filter(|c| obeyed(*c)).collect();
-    assert!(found.is_empty(), "{found:?} in\n{}", said.escape_debug());
-}
-
 #[test]
 fn a_hostile_certificate_is_shown_escaped() {
     let sandbox = Sandbox::new();
@@ -47,12 +33,12 @@ fn a_hostile_certificate_is_shown_escaped() {
     for source in &sources {
         let show = |format| Pgseal::new(&sandbox).args(["cert", "show", source, "--format", format]).run();
         let human = show("human").succeeded();
-        harmless(&human);
+        human.harmless();
         assert!(!human.stdout().lines().any(|line| line.starts_with("  ✓ chain")), "{human}");
         assert!(human.stdout().contains("ZXZpbA=="), "it is shown, not dropped:\n{human}");
 
         let json = show("json").succeeded();
-        harmless(&json);
+        json.harmless();
         let leaf = &json.json()["certificates"][0];
         let subject = leaf["subject"].as_str().unwrap();
         assert!(subject.contains("ZXZpbA==") && subject.contains("gpj"), "{subject:?}");
@@ -76,12 +62,32 @@ fn a_hostile_server_is_reported_escaped() {
                 .env("PGPASSWORD", "secret")
                 .run()
                 .ended(1);
-            harmless(&ran);
+            ran.harmless();
             assert!(ran.stdout().contains("ZXZpbA=="), "it is shown, not dropped:\n{ran}");
             if format == "json" {
                 assert!(ran.json()["claims"].as_array().is_some_and(|claims| claims.len() > 10));
             }
         }
+    }
+}
+
+#[test]
+fn a_hostile_server_is_scanned_and_reported_escaped() {
+    let sandbox = Sandbox::new();
+    let (ours, leaf) = hostile();
+    let roots = sandbox.file_of(&Account::current(), "roots.crt", 0o644, ours.certificate());
+    let impostor = Impostor::saying(refuses("28000", HOSTILE), &leaf);
+    let target = format!("127.0.0.1:{}", impostor.port());
+    for words in [&["--verbose"][..], &["--format", "json"], &["--format", "jsonl"]] {
+        let ran = Pgseal::new(&sandbox)
+            .args(["scan", &target, "--timeout", "20s", "--fail-on", "never", "--sslrootcert"])
+            .arg(&roots)
+            .args(words.iter().copied())
+            .run()
+            .succeeded();
+        ran.harmless();
+        assert!(ran.stdout().contains("ZXZpbA=="), "it is shown, not dropped:\n{ran}");
+        assert!(!ran.stdout().lines().any(|line| line.starts_with("  ✓ chain verifies")), "{ran}");
     }
 }
 
@@ -93,7 +99,7 @@ fn a_hostile_path_is_reported_escaped() {
     for verb in [&["cert", "show"][..], &["verify"], &["status"], &["up"]] {
         let ran = Pgseal::new(&sandbox).args(verb).arg(&file).run();
         assert_ne!(ran.code(), Some(0), "{ran}");
-        harmless(&ran);
+        ran.harmless();
         assert!(ran.stderr().contains("a\\u{1b}[2J\\u{202e}b"), "{ran}");
     }
 }

@@ -84,6 +84,18 @@ impl Ran {
         self
     }
 
+    /// Fails if it holds anything that a terminal would obey.
+    #[track_caller]
+    pub(crate) fn harmless(&self) {
+        let said = format!("{}{}", self.stdout, self.stderr);
+        let obeyed = |c: char| {
+            c.is_control() && c != '\n'
+                || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}')
+        };
+        let found: Vec<char> = said.chars().filter(|c| obeyed(*c)).collect();
+        assert!(found.is_empty(), "{found:?} in\n{}", said.escape_debug());
+    }
+
     /// Its result as one JSON value.
     #[track_caller]
     pub(crate) fn json(&self) -> serde_json::Value {

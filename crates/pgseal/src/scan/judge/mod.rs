@@ -8,6 +8,8 @@ mod certificate;
 mod crypto;
 mod words;
 
+use pgseal_wire::scan::hello::Protocol;
+use pgseal_wire::scan::{Outcome, StartupKey};
 use time::OffsetDateTime;
 
 use super::scanned::{Scanned, Speaker};
@@ -34,7 +36,7 @@ pub(crate) fn judge(scanned: &Scanned, policy: &Policy, now: OffsetDateTime) -> 
     all
 }
 
-/// A grade, and the finding that set it. None where there is nothing to grade.
+/// A grade, and the finding that set it. None where there is nothing to grade, or too little was told.
 pub(crate) fn grade(scanned: &Scanned, findings: &[Finding]) -> Option<(Grade, Option<&'static str>)> {
     if matches!(scanned.speaker(), Speaker::Nobody(_) | Speaker::Other(_)) {
         return None;
@@ -46,5 +48,13 @@ pub(crate) fn grade(scanned: &Scanned, findings: &[Finding]) -> Option<(Grade, O
             set = (grade, Some(finding.name));
         }
     }
-    Some(set)
+    // What was not told may be worse than what was; than F nothing is.
+    (set.0 == Grade::F || is_told(scanned)).then_some(set)
+}
+
+/// Whether TLS was seen at work, and something came of a login without.
+fn is_told(scanned: &Scanned) -> bool {
+    let spoken = Protocol::ALL.into_iter().any(|protocol| scanned.known.version(protocol).is_yes());
+    let in_clear = scanned.plaintext(StartupKey::Database);
+    spoken && in_clear.is_some_and(|outcome| !matches!(outcome, Outcome::Odd { late: true, .. }))
 }
