@@ -65,7 +65,7 @@ const DEEDS: [(&str, Deed); 30] = [
         const LENGTHS: [usize; 8] = [3, 4, 6, 7, 8, 43, 47, 48];
         let mut record = tls(22, &server_hello(0xc02b, &[0, 23, 0, 0]));
         let turn = TURN.fetch_add(1, Ordering::Relaxed);
-        record[LENGTHS[turn % LENGTHS.len()]] ^= if turn % 2 == 0 { 0xff } else { 0x01 };
+        record[LENGTHS[turn % LENGTHS.len()]] ^= if turn.is_multiple_of(2) { 0xff } else { 0x01 };
         hello(guest, &record)
     }),
     ("picks what was not offered", |guest| hello(guest, &tls(22, &server_hello(0x1399, &[])))),
@@ -133,7 +133,6 @@ fn every_one_of_them_is_told_and_the_fleet_goes_on() {
             .through(format!("ulimit -d {MEMORY}; exec \"$@\""))
             .limit(Duration::from_secs(120))
             .run();
-        // Nobody hangs up without a word but one, and that counts as an answer.
         ran.harmless();
         ran.succeeded()
     };
@@ -144,7 +143,9 @@ fn every_one_of_them_is_told_and_the_fleet_goes_on() {
     for (row, (name, _)) in rows.iter().zip(DEEDS) {
         assert!(row["connections"].as_u64().unwrap() <= 400, "{name}: {row:#}");
         assert_ne!(row["grade"], "A", "{name}: {row:#}");
-        let told = row["reason"].is_string() || row["tls"]["offered"].is_boolean();
+        let told = row["reason"].is_string()
+            || row["tls"]["offered"].is_boolean()
+            || row["tls"]["reason"].is_string();
         assert!(told, "{name}: {row:#}");
         record(PROMISE, 1);
     }

@@ -50,7 +50,7 @@ pub fn learn(known: &mut Knowledge, probe: &Probe, answer: Answer) {
             known.direct.insert(*alpn, result.map(|seen| *seen));
         }
         (Probe::Stuffed, Answer::Stuffed(ssl, result)) => {
-            known.stuffing = Some(stuffing(known, &ssl, result))
+            known.stuffing = Some(stuffing(known, &ssl, result));
         }
         (Probe::Stray, Answer::Stray(reply)) => known.stray = Some(reply),
         (probe, Answer::NoSocket { text, .. }) => no_socket(known, probe, text),

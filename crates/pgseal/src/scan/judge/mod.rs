@@ -8,7 +8,6 @@ mod certificate;
 mod crypto;
 mod words;
 
-use pgseal_wire::scan::hello::Protocol;
 use pgseal_wire::scan::{Outcome, StartupKey};
 use time::OffsetDateTime;
 
@@ -52,9 +51,9 @@ pub(crate) fn grade(scanned: &Scanned, findings: &[Finding]) -> Option<(Grade, O
     (set.0 == Grade::F || is_told(scanned)).then_some(set)
 }
 
-/// Whether TLS was seen at work, and something came of a login without.
+/// Whether a certificate was served, and something came of a login without TLS.
 fn is_told(scanned: &Scanned) -> bool {
-    let spoken = Protocol::ALL.into_iter().any(|protocol| scanned.known.version(protocol).is_yes());
+    let served = scanned.known.leaf().is_some() || !scanned.known.unreadable.is_empty();
     let in_clear = scanned.plaintext(StartupKey::Database);
-    spoken && in_clear.is_some_and(|outcome| !matches!(outcome, Outcome::Odd { late: true, .. }))
+    served && in_clear.is_some_and(|outcome| !matches!(outcome, Outcome::Odd { late: true, .. }))
 }
