@@ -43,7 +43,7 @@ const MOST_TARGETS: usize = 100_000;
 Nothing is logged in to and no password is ever sent. Exit status: 0 nothing at or above --fail-on,
 1 something, 2 wrong usage, 3 a server could not be reached (and nothing worse was found).")]
 pub(crate) struct Options {
-    /// HOST, HOST:PORT, [IPV6]:PORT, or a connection string (host:NAME where a file has that name)
+    /// HOST, HOST:PORT (IPv6 addresses in brackets), or a connection string (host:NAME where a file has that name)
     #[arg(required_unless_present_any = ["targets", "explain"])]
     target: Vec<String>,
     /// A file of targets, one a line, # begins a comment; - reads standard input
