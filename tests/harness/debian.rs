@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::account::Account;
-use super::namespace::{among_mounts_of_its_own, mount};
+use super::namespace::{among_mounts_of_its_own, in_a_network_of_its_own, mount};
 use super::pgseal::Pgseal;
 use super::picture::{Kept, Pictured, picture};
 use super::port::Port;
@@ -28,21 +28,22 @@ pub(crate) struct Debian {
 }
 
 impl Debian {
-    /// Runs something where there is one cluster, `15/main`, started, with a password for its superuser.
+    /// Runs something where there is one cluster, `15/main`, started, with a password for its superuser. The network is
+    /// its own, too: an upgrade chooses the new cluster's port by itself.
     #[track_caller]
     pub(crate) fn with_main(options: &[&str], inside: impl FnOnce(&Self) + Send) {
-        among_mounts_of_its_own(|| {
-            let debian = Self::mounted();
-            let port = debian.port.number().to_string();
-            debian
-                .tool("pg_createcluster", &[&[VERSION, "main", "-p", &port][..], options].concat())
-                .succeeded();
-            debian.start("main");
-            let peer = format!("host=/var/run/postgresql port={port} user=postgres dbname=postgres");
-            let set = format!("ALTER ROLE postgres PASSWORD '{PASSWORD}'");
-            Psql::to(peer).by(&Account::server()).run(&set).succeeded();
-            inside(&debian);
-        });
+        in_a_network_of_its_own(|| among_mounts_of_its_own(|| Self::made(options, inside)));
+    }
+
+    fn made(options: &[&str], inside: impl FnOnce(&Self)) {
+        let debian = Self::mounted();
+        let port = debian.port.number().to_string();
+        debian.tool("pg_createcluster", &[&[VERSION, "main", "-p", &port][..], options].concat()).succeeded();
+        debian.start("main");
+        let peer = format!("host=/var/run/postgresql port={port} user=postgres dbname=postgres");
+        let set = format!("ALTER ROLE postgres PASSWORD '{PASSWORD}'");
+        Psql::to(peer).by(&Account::server()).run(&set).succeeded();
+        inside(&debian);
     }
 
     fn mounted() -> Self {
