@@ -2,15 +2,14 @@
 //! the rest of the fleet alone.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread::{self, JoinHandle};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::harness::{Pgseal, Ran, Sandbox, Schema, TlsServer, record, refuses};
+use crate::harness::{Pgseal, Ran, Sandbox, Schema, StandIn, TlsServer, record, refuses};
 
 const PROMISE: &str = "a hostile server cannot hold a scan or make it grow";
 /// Writes to the clipboard, clears the screen, turns text around, forges a line.
@@ -116,11 +115,11 @@ const DEEDS: [(&str, Deed); 30] = [
 #[test]
 fn every_one_of_them_is_told_and_the_fleet_goes_on() {
     let sandbox = Sandbox::new();
-    let all: Vec<Hostile> = DEEDS.iter().map(|(_, deed)| Hostile::that(*deed)).collect();
+    let all: Vec<StandIn> = DEEDS.iter().map(|(_, deed)| hostile_that(*deed)).collect();
     let honest = TlsServer::of(15);
     let targets: Vec<String> = all
         .iter()
-        .map(|hostile| hostile.port)
+        .map(StandIn::port)
         .chain([honest.port()])
         .map(|port| format!("127.0.0.1:{port}"))
         .collect();
@@ -161,48 +160,14 @@ fn every_one_of_them_is_told_and_the_fleet_goes_on() {
     assert!(!human.stdout().lines().any(|line| line.starts_with("  grade A")), "{human}");
 }
 
-/// Does one thing to everybody, on a port of its own. Dropped, it is gone.
-struct Hostile {
-    port: u16,
-    over: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Hostile {
-    fn that(deed: Deed) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let over = Arc::new(AtomicBool::new(false));
-        let end = Arc::clone(&over);
-        let thread = thread::spawn(move || {
-            let mut guests = Vec::new();
-            for mut guest in listener.incoming().flatten() {
-                if end.load(Ordering::SeqCst) {
-                    break;
-                }
-                let limit = Some(Duration::from_secs(20));
-                // A guest that goes away is what is wanted.
-                guests.push(thread::spawn(move || {
-                    guest.set_read_timeout(limit).and_then(|()| guest.set_write_timeout(limit)).ok();
-                    deed(&mut guest).ok();
-                }));
-            }
-            for guest in guests {
-                guest.join().ok();
-            }
-        });
-        Self { port, over, thread: Some(thread) }
-    }
-}
-
-impl Drop for Hostile {
-    fn drop(&mut self) {
-        self.over.store(true, Ordering::SeqCst);
-        TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).ok();
-        if let Some(thread) = self.thread.take() {
-            thread.join().ok();
-        }
-    }
+/// Does one thing to everybody, on a port of its own.
+fn hostile_that(deed: Deed) -> StandIn {
+    StandIn::serving(move |mut guest| {
+        let limit = Some(Duration::from_secs(20));
+        // A guest that goes away is what is wanted.
+        guest.set_read_timeout(limit).and_then(|()| guest.set_write_timeout(limit)).ok();
+        deed(&mut guest).ok();
+    })
 }
 
 /// The first packet, whatever it is, and then that.

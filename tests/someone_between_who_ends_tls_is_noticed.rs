@@ -2,16 +2,15 @@
 //! be, and still the way is not sealed. The server's own word for the session, and channel binding, tell.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use crate::harness::{
-    Account, Forge, Forged, NO, Pgseal, Psql, Server, all_hold_but, claim, record, refuses, tls, versions,
+    Account, Forge, Forged, NO, Pgseal, Psql, Server, StandIn, all_hold_but, claim, record, refuses, tls,
+    versions,
 };
 
 #[test]
@@ -25,10 +24,10 @@ fn someone_between_who_ends_tls_is_noticed() {
         server.sql("CREATE ROLE boss SUPERUSER LOGIN PASSWORD 'mine'; ALTER ROLE postgres PASSWORD NULL");
         let ours = Forge::new("ours");
         let roots = server.sandbox().file_of(&Account::current(), "roots.crt", 0o644, ours.certificate());
-        let proxy = Proxy::before(server.port(), &ours.leaf(&["localhost"]));
+        let proxy = proxy_before(server.port(), &ours.leaf(&["localhost"]));
         let target = format!(
             "postgresql://boss@localhost:{}/postgres?hostaddr=127.0.0.1&sslrootcert={}",
-            proxy.port,
+            proxy.port(),
             roots.display()
         );
         // psql with verify-full is content.
@@ -47,45 +46,12 @@ fn someone_between_who_ends_tls_is_noticed() {
 }
 
 /// Ends TLS on a free port of 127.0.0.1 and goes on to the server without. Refuses clients without TLS, as such proxies do.
-struct Proxy {
-    port: u16,
-    over: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Proxy {
-    fn before(server: u16, certificate: &Forged) -> Self {
-        let config = Arc::new(tls(certificate));
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let over = Arc::new(AtomicBool::new(false));
-        let end = Arc::clone(&over);
-        let thread = thread::spawn(move || {
-            let mut guests = Vec::new();
-            for client in listener.incoming().flatten() {
-                if end.load(Ordering::SeqCst) {
-                    break;
-                }
-                let config = Arc::clone(&config);
-                // A guest that goes away in the middle is its own business.
-                guests.push(thread::spawn(move || relay(client, server, config).ok()));
-            }
-            for guest in guests {
-                guest.join().ok();
-            }
-        });
-        Self { port, over, thread: Some(thread) }
-    }
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        self.over.store(true, Ordering::SeqCst);
-        TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).ok();
-        if let Some(thread) = self.thread.take() {
-            thread.join().ok();
-        }
-    }
+fn proxy_before(server: u16, certificate: &Forged) -> StandIn {
+    let config = Arc::new(tls(certificate));
+    // A guest that goes away in the middle is its own business.
+    StandIn::serving(move |client| {
+        relay(client, server, Arc::clone(&config)).ok();
+    })
 }
 
 fn relay(mut client: TcpStream, server: u16, config: Arc<ServerConfig>) -> std::io::Result<()> {

@@ -2,16 +2,16 @@
 //! a stand-in that takes it, as servers did before they were mended, is told. None is asked but with `--intrusive`.
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::Value;
 
-use crate::harness::{Forge, Pgseal, Sandbox, Schema, TlsServer, asks_scram, record, refuses, tls, versions};
+use crate::harness::{
+    Forge, Pgseal, Sandbox, Schema, StandIn, TlsServer, asks_scram, record, refuses, tls, versions,
+};
 
 const PROMISE: &str = "words before TLS are told from a client's own";
 
@@ -39,8 +39,8 @@ fn a_server_refuses_words_before_tls() {
 #[test]
 fn a_stand_in_that_takes_them_is_told_from_one_that_passes_over_them() {
     let sandbox = Sandbox::new();
-    let (takes, passes) = (StandIn::that(true), StandIn::that(false));
-    let targets = [&takes, &passes].map(|one| format!("127.0.0.1:{}", one.port));
+    let (takes, passes) = (stand_in_that(true), stand_in_that(false));
+    let targets = [&takes, &passes].map(|one| format!("127.0.0.1:{}", one.port()));
     let scan = |words: &[&str]| {
         Pgseal::new(&sandbox)
             .arg("scan")
@@ -75,45 +75,12 @@ fn finding(scanned: &Value) -> Option<String> {
 
 /// Speaks as PostgreSQL does until somebody is asked for a password, and keeps what came behind `SSLRequest` for the first
 /// word under TLS, or does not.
-struct StandIn {
-    port: u16,
-    over: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl StandIn {
-    fn that(takes: bool) -> Self {
-        let config = Arc::new(tls(&Forge::new("the stand-in's").leaf(&["127.0.0.1"])));
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let over = Arc::new(AtomicBool::new(false));
-        let end = Arc::clone(&over);
-        let thread = thread::spawn(move || {
-            let mut guests = Vec::new();
-            for client in listener.incoming().flatten() {
-                if end.load(Ordering::SeqCst) {
-                    break;
-                }
-                let config = Arc::clone(&config);
-                // Most questions end in the middle of a handshake.
-                guests.push(thread::spawn(move || serve(client, config, takes).ok()));
-            }
-            for guest in guests {
-                guest.join().ok();
-            }
-        });
-        Self { port, over, thread: Some(thread) }
-    }
-}
-
-impl Drop for StandIn {
-    fn drop(&mut self) {
-        self.over.store(true, Ordering::SeqCst);
-        TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).ok();
-        if let Some(thread) = self.thread.take() {
-            thread.join().ok();
-        }
-    }
+fn stand_in_that(takes: bool) -> StandIn {
+    let config = Arc::new(tls(&Forge::new("the stand-in's").leaf(&["127.0.0.1"])));
+    // Most questions end in the middle of a handshake.
+    StandIn::serving(move |client| {
+        serve(client, Arc::clone(&config), takes).ok();
+    })
 }
 
 fn serve(mut client: TcpStream, config: Arc<ServerConfig>, takes: bool) -> io::Result<()> {

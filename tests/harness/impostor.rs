@@ -2,10 +2,8 @@
 //! that it is given. It lets nobody in.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::TcpStream;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject as _;
@@ -13,11 +11,12 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::forge::Forged;
+use super::stand_in::StandIn;
 
 /// Longer than anybody is silent who is not waiting for an answer.
 const SILENCE: Duration = Duration::from_secs(5);
 /// The length and the code of `SSLRequest` (libpq/pqcomm.h: `NEGOTIATE_SSL_CODE`).
-const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
+pub(super) const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 
 /// It asks for the password in clear.
 pub(crate) fn asks_cleartext() -> Vec<u8> {
@@ -39,7 +38,8 @@ pub(crate) fn refuses(sqlstate: &str, text: &str) -> Vec<u8> {
     message(b'E', format!("SFATAL\0VFATAL\0C{sqlstate}\0M{text}\0\0").as_bytes())
 }
 
-fn message(tag: u8, body: &[u8]) -> Vec<u8> {
+/// A message as it goes over the wire: tag, length, body.
+pub(super) fn message(tag: u8, body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(body.len() + 4).expect("a message is short");
     [&[tag][..], &length.to_be_bytes(), body].concat()
 }
@@ -64,63 +64,31 @@ impl Heard {
 
 /// The listener. Dropped, it is gone.
 pub(crate) struct Impostor {
-    address: SocketAddr,
     heard: Arc<Mutex<Vec<Heard>>>,
-    over: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    listening: StandIn,
 }
 
 impl Impostor {
     /// Listens on a free port of 127.0.0.1, with that certificate; to every startup packet it says `words`.
     pub(crate) fn saying(words: Vec<u8>, certificate: &Forged) -> Self {
         let config = Arc::new(tls(certificate));
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("the loopback has a free port");
-        let address = listener.local_addr().expect("a listener has an address");
         let heard: Arc<Mutex<Vec<Heard>>> = Arc::default();
-        let over = Arc::new(AtomicBool::new(false));
-        let (notes, end) = (Arc::clone(&heard), Arc::clone(&over));
-        let thread = thread::spawn(move || {
-            let mut guests = Vec::new();
-            for stream in listener.incoming().flatten() {
-                if end.load(Ordering::SeqCst) {
-                    break;
-                }
-                let (config, notes, words) = (Arc::clone(&config), Arc::clone(&notes), words.clone());
-                guests.push(thread::spawn(move || {
-                    let heard = listen(stream, config, &words);
-                    notes.lock().unwrap_or_else(PoisonError::into_inner).push(heard);
-                }));
-            }
-            for guest in guests {
-                guest.join().ok();
-            }
+        let notes = Arc::clone(&heard);
+        let listening = StandIn::serving(move |stream| {
+            let heard = listen(stream, Arc::clone(&config), &words);
+            notes.lock().unwrap_or_else(PoisonError::into_inner).push(heard);
         });
-        Self { address, heard, over, thread: Some(thread) }
+        Self { heard, listening }
     }
 
     pub(crate) fn port(&self) -> u16 {
-        self.address.port()
+        self.listening.port()
     }
 
     /// All connections, once their ends have come; nobody is listened to any more.
     pub(crate) fn heard(mut self) -> Vec<Heard> {
-        self.close();
+        self.listening.close();
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn close(&mut self) {
-        self.over.store(true, Ordering::SeqCst);
-        // Wakes the listener up.
-        TcpStream::connect(self.address).ok();
-        if let Some(thread) = self.thread.take() {
-            thread.join().ok();
-        }
-    }
-}
-
-impl Drop for Impostor {
-    fn drop(&mut self) {
-        self.close();
     }
 }
 

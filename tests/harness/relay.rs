@@ -2,10 +2,8 @@
 //! client asks. Knows the tricks of such a one, not whom they work on.
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::{Ipv4Addr, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -16,11 +14,11 @@ use rustls::{
 };
 
 use super::forge::Forged;
-use super::impostor::{asks_cleartext, tls};
+use super::impostor::{SSL_REQUEST, asks_cleartext, message as framed, tls};
+use super::stand_in::StandIn;
 
 /// How long either side may be silent.
 const SILENCE: Duration = Duration::from_secs(3);
-const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 /// `AuthenticationOk` and `ReadyForQuery`.
 const WELCOME: [u8; 15] = [b'R', 0, 0, 0, 8, 0, 0, 0, 0, b'Z', 0, 0, 0, 5, b'I'];
 
@@ -37,62 +35,31 @@ pub(crate) enum Trick {
 
 /// A relay on a free port of 127.0.0.1. Dropped, it is gone.
 pub(crate) struct Relay {
-    address: SocketAddr,
     heard: Arc<Mutex<Vec<u8>>>,
-    over: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    listening: StandIn,
 }
 
 impl Relay {
     /// Between clients and the server on that port.
     pub(crate) fn to(server: u16, trick: Trick) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("the loopback has a free port");
-        let address = listener.local_addr().expect("a listener has an address");
         let heard: Arc<Mutex<Vec<u8>>> = Arc::default();
-        let over = Arc::new(AtomicBool::new(false));
-        let (notes, end) = (Arc::clone(&heard), Arc::clone(&over));
-        let thread = thread::spawn(move || {
-            let mut guests = Vec::new();
-            for stream in listener.incoming().flatten() {
-                if end.load(Ordering::SeqCst) {
-                    break;
-                }
-                let (trick, notes) = (trick.clone(), Arc::clone(&notes));
-                guests.push(thread::spawn(move || {
-                    // Whoever hangs up ends it.
-                    pass(stream, server, &trick, &notes).ok();
-                }));
-            }
-            for guest in guests {
-                guest.join().ok();
-            }
+        let notes = Arc::clone(&heard);
+        let listening = StandIn::serving(move |stream| {
+            // Whoever hangs up ends it.
+            pass(stream, server, &trick, &notes).ok();
         });
-        Self { address, heard, over, thread: Some(thread) }
+        Self { heard, listening }
     }
 
     pub(crate) fn port(&self) -> u16 {
-        self.address.port()
+        self.listening.port()
     }
 
     /// Whether a client said this, after its login.
     pub(crate) fn read(mut self, text: &str) -> bool {
-        self.close();
+        self.listening.close();
         let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         heard.windows(text.len()).any(|window| window == text.as_bytes())
-    }
-
-    fn close(&mut self) {
-        self.over.store(true, Ordering::SeqCst);
-        TcpStream::connect(self.address).ok();
-        if let Some(thread) = self.thread.take() {
-            thread.join().ok();
-        }
-    }
-}
-
-impl Drop for Relay {
-    fn drop(&mut self) {
-        self.close();
     }
 }
 
@@ -255,11 +222,6 @@ fn packet(from: &mut impl Read, least: usize) -> io::Result<Vec<u8>> {
     packet.resize(whole, 0);
     from.read_exact(&mut packet[4..])?;
     Ok(packet)
-}
-
-fn framed(tag: u8, body: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(body.len() + 4).expect("a message is short");
-    [&[tag][..], &length.to_be_bytes(), body].concat()
 }
 
 /// Takes every certificate: it is somebody else's trouble.

@@ -4,7 +4,6 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use pgseal_pki::{Certificate, LibpqRules, NameRefusal, libpq_matches};
-use rustls::ProtocolVersion;
 use rustls::pki_types::ServerName;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -13,9 +12,8 @@ use super::binding::{EndPointBinding, NoBinding};
 use super::config::{Asked, Prepared};
 use super::facts::{ChainVerdict, TlsFacts};
 use super::failure::HandshakeFailure;
-use super::names::{CipherSuite, KeyExchangeGroup};
+use super::negotiated::Negotiated;
 use super::verifier::Seen;
-use super::version::TlsVersion;
 use super::wish::{Check, TlsWish};
 use crate::closing;
 use crate::deadline::{Deadline, Step};
@@ -100,19 +98,16 @@ fn name_fits(facts: &TlsFacts, wish: &TlsWish) -> Result<(), NameRefusal> {
 
 fn facts_of(stream: &SecureStream, seen: Seen, asked: &Asked) -> TlsFacts {
     let (_, session) = stream.get_ref();
+    let Negotiated { version, suite, group, alpn } = Negotiated::of(session);
     let binding = match seen.chain.first() {
         Some(leaf) => EndPointBinding::of_leaf(leaf),
         None => Err(NoBinding::Unreadable),
     };
     TlsFacts {
-        version: match session.protocol_version() {
-            Some(ProtocolVersion::TLSv1_2) => TlsVersion::Tls1_2,
-            // Of the two versions offered this is the other.
-            _ => TlsVersion::Tls1_3,
-        },
-        suite: CipherSuite(session.negotiated_cipher_suite().map_or(0, |suite| u16::from(suite.suite()))),
-        group: session.negotiated_key_exchange_group().map(|group| KeyExchangeGroup(u16::from(group.name()))),
-        alpn: session.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned()),
+        version,
+        suite,
+        group,
+        alpn,
         chain: seen.chain,
         verdict: seen.verdict,
         name_verified: false,

@@ -13,7 +13,7 @@ use rustls::client::{
 };
 use rustls::pki_types::{DnsName, ServerName};
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, HandshakeKind, NamedGroup, ProtocolVersion, SignatureScheme};
+use rustls::{ClientConfig, HandshakeKind, NamedGroup, SignatureScheme};
 use tokio_rustls::TlsConnector;
 
 use super::super::probe::{Answer, Failed, Outcome, Seen, SslReply};
@@ -24,8 +24,7 @@ use crate::message::ProtocolVersion as PgProtocol;
 use crate::socket::Socket;
 use crate::stream::Stream;
 use crate::tls::{
-    ALPN, Alert, CipherSuite, HandshakeFailure, KeyExchangeGroup, PROVIDER, SecureStream, Seen as Verified,
-    TlsVersion, Verifier,
+    ALPN, Alert, HandshakeFailure, Negotiated, PROVIDER, SecureStream, Seen as Verified, Verifier,
 };
 use crate::wire_error::WireError;
 
@@ -162,15 +161,12 @@ pub(super) struct Shaken {
 async fn inside(talk: &Talk, shaken: Shaken, replication: bool, deadline: Deadline) -> Seen {
     let Shaken { stream, verified, asked, sessions } = shaken;
     let (_, session) = stream.get_ref();
+    let Negotiated { version, suite, group, alpn } = Negotiated::of(session);
     let mut seen = Seen {
-        version: match session.protocol_version() {
-            Some(ProtocolVersion::TLSv1_2) => TlsVersion::Tls1_2,
-            // rustls speaks no third.
-            _ => TlsVersion::Tls1_3,
-        },
-        suite: CipherSuite(session.negotiated_cipher_suite().map_or(0, |suite| u16::from(suite.suite()))),
-        group: session.negotiated_key_exchange_group().map(|group| KeyExchangeGroup(u16::from(group.name()))),
-        alpn: session.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned()),
+        version,
+        suite,
+        group,
+        alpn,
         resumed: session.handshake_kind() == Some(HandshakeKind::Resumed),
         chain: (!verified.chain.is_empty()).then_some(verified.chain),
         ocsp: verified.ocsp,
