@@ -121,7 +121,9 @@ impl Derived {
     fn of(composed: &Composed, name: &str, changes: &[&str]) -> Self {
         let name = format!("{}-{name}:1", composed.name());
         let made = format!("{}-source", composed.name());
-        docker(&["create", "--pull", "never", "--name", &made, "postgres:16-alpine"]).succeeded();
+        let label = format!("pgseal.tests.claim={}", composed.name());
+        docker(&["create", "--label", &label, "--pull", "never", "--name", &made, "postgres:16-alpine"])
+            .succeeded();
         let mut words = vec!["commit"];
         for change in changes {
             words.extend(["--change", change]);

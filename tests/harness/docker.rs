@@ -296,6 +296,11 @@ impl Compose {
         Self { version, dir: dir.to_owned(), claim: Claim::new() }
     }
 
+    /// The project's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.claim.name
+    }
+
     #[track_caller]
     pub(crate) fn run(&self, args: &[&str]) -> Ran {
         run(self.command(args), b"", PATIENCE)

@@ -28,6 +28,7 @@ mod pgseal;
 mod picture;
 mod port;
 mod process;
+mod projected;
 mod proof;
 mod psql;
 mod relay;
@@ -64,7 +65,7 @@ pub(crate) use debian::Debian;
 pub(crate) use depth::{is_soak, record, samples, samples_each, versions, versions_in_turn};
 pub(crate) use dice::Dice;
 pub(crate) use docker::{
-    Compose, Container, Network, Setup, Volume, docker, docker_users, images, images_in_turn,
+    Compose, Container, Network, Setup, Volume, docker, docker_env, docker_users, images, images_in_turn,
 };
 pub(crate) use docker_spy::{Call, Moment, Spy};
 pub(crate) use forge::{Forge, Forged, leaf_params, this_year};
@@ -79,6 +80,7 @@ pub(crate) use pgseal::Pgseal;
 pub(crate) use picture::{Kept, Pictured, picture};
 pub(crate) use port::Port;
 pub(crate) use process::{Ran, Running, run};
+pub(crate) use projected::Projected;
 pub(crate) use proof::{Holds, NO, UNTOLD, all_hold, all_hold_but, claim, claims};
 pub(crate) use psql::Psql;
 pub(crate) use relay::{Relay, Trick};

@@ -56,6 +56,7 @@ struct Again {
   pgseal secure 15/main --new-ca /etc/pgseal/ca              TLS on, proved; nobody is refused
   pgseal secure 15/main --enforce --confirm-within 10m       TLS only, or back again by itself
   pgseal secure 15/main --enforce --dry-run --out plan.json  for others to read
+  pgseal secure compose.yaml#db --new-ca ca --dry-run        a service of a compose project
   pgseal secure 15/main --plan plan.json --yes               exactly that, or nothing
   pgseal undo 15/main                                        as it was before, to the byte
 
@@ -66,7 +67,7 @@ is something to do), 3 could not be carried out, 4 rolled back.")]
 // Each is a word of its own on the command line.
 #[allow(clippy::struct_excessive_bools)]
 pub(crate) struct Options {
-    /// A data directory (dir:PATH), a cluster such as 15/main, container:NAME, a folder made by `pgseal up`, or a connection string
+    /// A data directory (dir:PATH), a cluster such as 15/main, container:NAME, a compose file (FILE#SERVICE), a folder made by `pgseal up`, or a connection string
     target: String,
     /// A name or address that clients use, for the certificate (repeatable)
     #[arg(long, value_name = "HOST|IP")]
@@ -167,6 +168,7 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
         confirm_within: options.confirm_within.map(seconds).transpose()?,
         end_plaintext: options.end_plaintext_sessions,
         offline: options.offline,
+        out: options.out.is_some(),
     };
     let screen = Screen::of_stdout();
     let consent = |facts: &_, plan: &_, locked_out: &[_]| {

@@ -8,6 +8,7 @@ use crate::report::escape::{for_terminal, lines_for_terminal};
 use crate::report::json::{self, SCHEMA_VERSION};
 use crate::report::proof::{self, ClaimRow, LeftOutRow};
 use crate::report::screen::{Mark, Screen};
+use crate::secure::composed::ComposeStep;
 use crate::secure::facts::Facts;
 use crate::secure::lockout::LockedOut;
 use crate::secure::plan::Plan;
@@ -98,6 +99,21 @@ const fn state(state: State) -> &'static str {
 }
 
 fn steps(plan: &Plan) -> Vec<StepRow<'_>> {
+    let of_project = plan.compose.iter().map(|step| StepRow {
+        name: "container",
+        title: &step.title,
+        effect: compose_effect(step),
+        files: step
+            .text
+            .iter()
+            .map(|_| FileRow {
+                path: step.path.display().to_string(),
+                mode: format!("{:04o}", step.mode),
+                new: step.before.is_none(),
+                diff: &step.diff,
+            })
+            .collect(),
+    });
     plan.steps()
         .map(|step| StepRow {
             name: step.name,
@@ -114,6 +130,7 @@ fn steps(plan: &Plan) -> Vec<StepRow<'_>> {
                 })
                 .collect(),
         })
+        .chain(of_project)
         .collect()
 }
 
@@ -159,6 +176,22 @@ pub(super) fn plan_text(
                 .extend(diff.lines().filter(|_| !write.diff.is_empty()).map(|line| format!("       {line}")));
         }
     }
+    if let Some(step) = &plan.compose {
+        lines.push(format!(
+            "  {}  {:<12}  {}",
+            plan.steps().count() + 1,
+            "container",
+            for_terminal(&step.title)
+        ));
+        lines.push(format!("     {}", compose_effect(step)));
+        if step.text.is_some() {
+            let sign = if step.before.is_none() { '+' } else { '~' };
+            let path = for_terminal(&step.path.display().to_string());
+            lines.push(format!("     {sign} {path} ({:04o})", step.mode));
+            let diff = lines_for_terminal(step.diff.trim_end_matches('\n'));
+            lines.extend(diff.lines().map(|line| format!("       {line}")));
+        }
+    }
     if plan.new_issuer {
         lines.push(screen.line(
             Mark::Mind,
@@ -176,6 +209,17 @@ pub(super) fn plan_text(
         );
     }
     lines.join("\n")
+}
+
+/// What connected clients notice.
+const fn compose_effect(step: &ComposeStep) -> &'static str {
+    match (step.was_running, step.text.is_some()) {
+        (true, _) => {
+            "the container is made anew, for the command is none that a reload changes: sessions end, seconds pass"
+        }
+        (false, true) => "the container, which does not run, is made anew and started; its volumes stay",
+        (false, false) => "the container, which does not run, is started",
+    }
 }
 
 fn header(word: &str, facts: &Facts, screen: Screen) -> String {

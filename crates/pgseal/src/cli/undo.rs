@@ -1,6 +1,6 @@
 //! `pgseal undo`, `pgseal confirm` and `pgseal history`: changes that stand in the journal.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
@@ -164,7 +164,7 @@ async fn take_back(options: &Undo, shield: &Shield) -> Result<(Change, Seen)> {
 /// A key and a certificate that another cluster was upgraded with are not taken from under it.
 async fn serves_nobody_else(place: &mut Place, change: &Change) -> Result<()> {
     let made = change.files.iter().filter(|file| file.before.is_none()).filter_map(|file| file.path.parent());
-    let folders: std::collections::BTreeSet<&std::path::Path> = made.collect();
+    let folders: std::collections::BTreeSet<&Path> = made.collect();
     for folder in folders {
         if let Some(other) = place.other_cluster_that_names(folder).await? {
             return Err(Failure::stopped(format!(
@@ -243,14 +243,8 @@ fn row<'a>((change, phase): &'a (Change, Phase), kept: &[PreviousKey]) -> Change
         began: &change.began,
         title: &change.title,
         state: phase.words(),
-        files: change
-            .files
-            .iter()
-            .map(|file| FileRow {
-                path: file.path.display().to_string(),
-                new: file.before.is_none(),
-                diff: &file.diff,
-            })
+        files: files(change)
+            .map(|(path, new, diff)| FileRow { path: path.display().to_string(), new, diff })
             .collect(),
         previous_keys: change
             .previous_keys()
@@ -260,6 +254,14 @@ fn row<'a>((change, phase): &'a (Change, Phase), kept: &[PreviousKey]) -> Change
             })
             .collect(),
     }
+}
+
+/// The server's files, then that of the compose project: path, whether it is new, diff.
+fn files(change: &Change) -> impl Iterator<Item = (&Path, bool, &str)> {
+    let of_server =
+        change.files.iter().map(|file| (file.path.as_path(), file.before.is_none(), file.diff.as_str()));
+    let edited = change.compose.iter().filter_map(|compose| compose.edited.as_ref());
+    of_server.chain(edited.map(|file| (file.path.as_path(), file.before.is_none(), file.diff.as_str())))
 }
 
 fn human(target: &str, changes: &[ChangeRow<'_>]) -> String {

@@ -103,7 +103,7 @@ async fn proved(options: &Options) -> Result<(Subject, Proof)> {
             }
             running(&folder).await?
         }
-        Target::Folder(_) | Target::Cluster { .. } | Target::Container(_) => {
+        Target::Folder(_) | Target::Cluster { .. } | Target::Container(_) | Target::Compose { .. } => {
             let mut place = Target::place(&options.target).await?;
             settle_first(&mut place, &asked).await?;
             return examine(&mut place, &asked).await;

@@ -66,6 +66,32 @@ impl Compose {
             patience: PATIENCE,
             folder: Some(folder.to_owned()),
             without: &["PG", "COMPOSE_"],
+            with: &[],
+        };
+        call.run().await
+    }
+
+    /// Whether `config` knows JSON: since the plugin.
+    pub(super) fn prints_json(&self) -> bool {
+        !self.first.is_empty()
+    }
+
+    /// Runs it with the environment of the person, whose variables may stand in the project: for projects that are
+    /// not ours. Nothing is fetched from elsewhere.
+    pub(crate) async fn run_as_asked(&self, folder: &Path, words: &[OsString], input: &[u8]) -> Result<Said> {
+        let first = self.first.iter().map(OsString::from);
+        let words: Vec<OsString> = first.chain(words.iter().cloned()).collect();
+        let call = Call {
+            program: &self.program,
+            words: &words,
+            input: Input::Whole(input),
+            patience: PATIENCE,
+            folder: Some(folder.to_owned()),
+            without: &["COMPOSE_FILE", "COMPOSE_EXPERIMENTAL"],
+            with: &[
+                ("COMPOSE_EXPERIMENTAL_GIT_REMOTE", "false"),
+                ("COMPOSE_EXPERIMENTAL_OCI_REMOTE", "false"),
+            ],
         };
         call.run().await
     }

@@ -4,7 +4,14 @@
 pub(crate) mod archive;
 pub(crate) mod client;
 pub(crate) mod daemon;
+pub(crate) mod edit;
+pub(crate) mod facts;
+pub(crate) mod file;
+pub(crate) mod find;
 pub(crate) mod image;
 pub(crate) mod project;
+pub(crate) mod reading;
 pub(crate) mod scalar;
 pub(crate) mod text;
+pub(crate) mod words;
+pub(crate) mod yaml;

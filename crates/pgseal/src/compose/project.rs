@@ -10,7 +10,6 @@ use crate::failure::{Failure, Result};
 use crate::faults;
 use crate::place::call::Input;
 use crate::place::docker::{Docker, knows_none};
-use crate::server::said::last_lines;
 
 /// As compose names it in its labels.
 const PROJECT: &str = "com.docker.compose.project";
@@ -178,11 +177,7 @@ impl<'d> Project<'d> {
 
     /// The last lines that it printed.
     pub(crate) async fn last_words(&self, id: &str) -> Vec<String> {
-        let words = ["logs", "--tail", "40", id].map(OsString::from);
-        let Ok(said) = self.docker.run(&words, Input::Nothing).await else { return Vec::new() };
-        // The entrypoint's words go to one pipe, the server's to the other.
-        let both = [said.out.as_slice(), said.err.as_bytes()].concat();
-        last_lines(&both, LOG_LINES)
+        self.docker.last_words(id, LOG_LINES).await
     }
 
     /// Removes all of it, volumes included: for what has never held anybody's data, or is to be deleted.

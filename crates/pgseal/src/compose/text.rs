@@ -4,9 +4,10 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use super::scalar::{quoted, scalar};
+use crate::place::UP_TLS;
 
 /// Where the volume with key, certificate and settings shows in the container.
-pub(crate) const TLS: &str = "/tls";
+pub(crate) const TLS: &str = UP_TLS;
 /// Its name, and that of the folder in the stream which fills it.
 pub(crate) const TLS_VOLUME: &str = "tls";
 pub(crate) const DATA_VOLUME: &str = "data";

@@ -69,6 +69,9 @@ pub(crate) struct Change {
     /// What the person who runs pgseal keeps of it, beside the server's own files.
     #[serde(default)]
     pub(crate) records: Vec<Record>,
+    /// The compose project that it went through, where a container was made anew.
+    #[serde(default)]
+    pub(crate) compose: Option<ComposeChange>,
     /// What the wire showed before; of a server that did not run, what it would have shown.
     pub(crate) view: View,
     /// What is to be proved of it later, where no server ran.
@@ -101,6 +104,47 @@ impl Change {
             _ => None,
         })
     }
+}
+
+/// What a change did with a compose project.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ComposeChange {
+    /// The compose file, and the service in it.
+    pub(crate) file: PathBuf,
+    pub(crate) service: String,
+    /// Whether its server ran before.
+    pub(crate) was_running: bool,
+    /// `None`: the container was started, and no more.
+    pub(crate) edited: Option<ComposeEdited>,
+}
+
+/// The file of the project that was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ComposeEdited {
+    pub(crate) path: PathBuf,
+    /// `None`: there was no such file.
+    pub(crate) before: Option<ComposeBefore>,
+    /// The digest of what was written.
+    pub(crate) after: String,
+    /// For people, secrets masked.
+    pub(crate) diff: String,
+}
+
+/// It as it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ComposeBefore {
+    pub(crate) digest: String,
+    pub(crate) mode: u32,
+    /// What is not in it any more: only that is kept, for a compose file holds passwords.
+    pub(crate) taken: Vec<Taken>,
+}
+
+/// Text that was taken out of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Taken {
+    /// Where it stood, in bytes from the beginning of the file as it was.
+    pub(crate) at: usize,
+    pub(crate) text: String,
 }
 
 /// A CA made by the person who runs pgseal, with the change. It goes with a change that never came to stand.

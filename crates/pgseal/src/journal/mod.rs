@@ -8,7 +8,7 @@ pub(crate) mod state;
 mod store;
 
 pub(crate) use change::{
-    Before, Change, FileChange, Founded, Image, Origin, Phase, Promise, Record, SettingChange, View, digest,
-    fresh_id, moment,
+    Before, Change, ComposeBefore, ComposeChange, ComposeEdited, FileChange, Founded, Image, Origin, Phase,
+    Promise, Record, SettingChange, Taken, View, digest, fresh_id, moment,
 };
 pub(crate) use store::{Journal, key};

@@ -213,6 +213,7 @@ mod tests {
             records: Vec::new(),
             certificate: None,
             target: None,
+            compose: None,
             founded: None,
             view: super::super::View::default(),
             promise: None,

@@ -47,6 +47,8 @@ pub(crate) struct Call<'c> {
     pub(crate) folder: Option<PathBuf>,
     /// Beginnings of the names of variables that it is not to have.
     pub(crate) without: &'c [&'c str],
+    /// Variables that it gets beside the others.
+    pub(crate) with: &'c [(&'c str, &'c str)],
 }
 
 impl Call<'_> {
@@ -100,6 +102,7 @@ impl Call<'_> {
                 command.env_remove(name);
             }
         }
+        command.envs(self.with.iter().copied());
         command
     }
 }

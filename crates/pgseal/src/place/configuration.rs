@@ -94,6 +94,13 @@ impl Place {
 
     /// Program and arguments; none where the server was never started.
     async fn last_start(&mut self) -> Result<Vec<ByteString>> {
+        if let Some(words) = &self.start {
+            return Ok(["postgres"]
+                .into_iter()
+                .chain(words.iter().map(String::as_str))
+                .map(Into::into)
+                .collect());
+        }
         let path = self.data.join("postmaster.opts");
         Ok(match self.hands.look(&path).await? {
             Some(_) => postmaster_opts(&self.hands.read(&path, LIMIT).await?),

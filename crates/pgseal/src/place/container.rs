@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use super::answers::{bytes, done, failed, found, names, seen};
 use super::call::{self, Input, Said};
 use super::docker::{Docker, knows_none};
+use super::helper::Helper;
 use super::scripts;
 use crate::delegate::message::{Reply, Request};
 use crate::failure::{Failure, Result};
@@ -32,6 +33,9 @@ pub(crate) struct Container {
     docker: Docker,
     /// The daemon's own id of it: a name may be given to another meanwhile.
     id: String,
+    /// Where it is worked in: itself, or another with the same volumes while it does not run.
+    workplace: String,
+    helper: Option<Helper>,
     name: String,
     user: SystemUser,
     data: PathBuf,
@@ -39,13 +43,13 @@ pub(crate) struct Container {
 }
 
 /// Something of the host's that shows in the container, and outlives it.
-struct Mount<'c> {
+pub(crate) struct Mount<'c> {
     /// `volume` or `bind`.
-    kind: &'c str,
+    pub(crate) kind: &'c str,
     /// A volume's name, or a folder of the host's.
-    source: &'c str,
+    pub(crate) source: &'c str,
     /// Where it shows.
-    place: &'c Path,
+    pub(crate) place: &'c Path,
 }
 
 impl Container {
@@ -59,12 +63,45 @@ impl Container {
         let docker = Docker::find().await?;
         let (id, facts) = inspect(&docker, name).await?;
         must_run(name, &facts)?;
-        let nobody =
+        Self::look(docker, name, id, facts, None).await
+    }
+
+    /// The container of that id, running or not. One that does not run is worked on through another that has its
+    /// volumes, and in which no server ever runs.
+    pub(crate) async fn whatever_it_does(id: &str) -> Result<Self> {
+        let docker = Docker::find().await?;
+        let (id, facts) = inspect(&docker, id).await?;
+        let name = facts.pointer("/Name").and_then(Value::as_str).unwrap_or(&id);
+        let name = name.trim_start_matches('/').to_owned();
+        let status = facts.pointer("/State/Status").and_then(Value::as_str).unwrap_or_default();
+        if matches!(status, "running" | "paused") {
+            must_run(&name, &facts)?;
+            return Self::look(docker, &name, id, facts, None).await;
+        }
+        let helper = Helper::beside(&docker, &id, &facts).await?;
+        Self::look(docker, &name, id, facts, Some(helper)).await
+    }
+
+    async fn look(
+        docker: Docker,
+        name: &str,
+        id: String,
+        facts: Value,
+        helper: Option<Helper>,
+    ) -> Result<Self> {
+        let user =
             SystemUser { name: String::new(), uid: 0, gid: 0, groups: Vec::new(), home: PathBuf::from("/") };
-        let mut found = Self { docker, id, name: name.to_owned(), user: nobody, data: PathBuf::new(), facts };
+        let workplace = helper.as_ref().map_or_else(|| id.clone(), |helper| helper.id().to_owned());
+        let (name, data) = (name.to_owned(), PathBuf::new());
+        let mut found = Self { docker, id, workplace, helper, name, user, data, facts };
         found.data = found.data_directory().await?;
         found.user = found.owner().await?;
         Ok(found)
+    }
+
+    /// Whether it does not run.
+    pub(crate) const fn rests(&self) -> bool {
+        self.helper.is_some()
     }
 
     pub(crate) const fn user(&self) -> &SystemUser {
@@ -82,6 +119,14 @@ impl Container {
     /// The image that it was made of, by its own id: a name may be given to another meanwhile.
     pub(crate) fn image(&self) -> Option<&str> {
         self.facts.get("Image").and_then(Value::as_str)
+    }
+
+    /// A variable of the environment that it was made with, where it is not empty.
+    pub(crate) fn variable(&self, name: &str) -> Option<String> {
+        let variables = self.facts.pointer("/Config/Env").and_then(Value::as_array).into_iter().flatten();
+        let mut lines = variables.filter_map(Value::as_str);
+        let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix('='))?;
+        Some(value.to_owned()).filter(|value| !value.is_empty() && !value.contains('\0'))
     }
 
     /// Names under which others reach it: its own, and its aliases on docker's networks.
@@ -106,10 +151,7 @@ impl Container {
     /// What the journal knows its data by: the volume or the folder where it lies, which outlives the
     /// container, or else the container.
     pub(crate) fn key(&self) -> PathBuf {
-        let mount = self.mounts().filter(|mount| self.data.starts_with(mount.place)).max_by_key(|mount| {
-            // The innermost one.
-            mount.place.components().count()
-        });
+        let mount = self.mount_of(&self.data);
         let daemon = self.docker.remote().unwrap_or_default();
         let lasting = mount.and_then(|mount| {
             let within = self.data.strip_prefix(mount.place).ok()?;
@@ -128,6 +170,12 @@ impl Container {
     /// Whether what lies at a real path was mounted there by itself.
     pub(super) fn is_mounted_alone(&self, path: &Path) -> bool {
         self.mounts().any(|mount| mount.place == path)
+    }
+
+    /// The innermost mount that a path lies on.
+    pub(crate) fn mount_of(&self, path: &Path) -> Option<Mount<'_>> {
+        let around = self.mounts().filter(|mount| path.starts_with(mount.place));
+        around.max_by_key(|mount| mount.place.components().count())
     }
 
     fn mounts(&self) -> impl Iterator<Item = Mount<'_>> {
@@ -189,9 +237,7 @@ impl Container {
     }
 
     async fn data_directory(&self) -> Result<PathBuf> {
-        let variables = self.facts.pointer("/Config/Env").and_then(Value::as_array).into_iter().flatten();
-        let named = variables.filter_map(Value::as_str).find_map(|line| line.strip_prefix("PGDATA="));
-        let named = PathBuf::from(named.unwrap_or(DATA));
+        let named = PathBuf::from(self.variable("PGDATA").as_deref().unwrap_or(DATA));
         let said = self.sh("0", scripts::REAL_PATH, &[named.as_os_str().to_owned()], Input::Nothing).await?;
         let real =
             PathBuf::from(OsString::from_vec(said.out.strip_suffix(b"\n").unwrap_or(&said.out).to_vec()));
@@ -283,6 +329,10 @@ impl Container {
     }
 
     async fn server(&self, data: &Path) -> Result<Found> {
+        // A number that a server left there means another process in the other container.
+        if self.rests() {
+            return Ok(Found::Nothing);
+        }
         let said = self.run(scripts::FIND_SERVER, &[data.as_os_str().to_owned()]).await?;
         Ok(found(&said, self.user.uid, &self.data))
     }
@@ -321,7 +371,7 @@ impl Container {
     async fn sh(&self, user: &str, script: &str, words: &[OsString], input: Input<'_>) -> Result<Said> {
         let mut all: Vec<OsString> =
             ["exec", "--interactive", "--user", user, "--env", "LC_ALL=C"].map(OsString::from).to_vec();
-        all.extend([self.id.as_str(), "sh", "-c", script, "sh"].map(OsString::from));
+        all.extend([self.workplace.as_str(), "sh", "-c", script, "sh"].map(OsString::from));
         all.extend(words.iter().cloned());
         self.docker.run(&all, input).await
     }

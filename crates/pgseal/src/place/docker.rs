@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::call::{Call, Input, Said};
 use crate::failure::{Failure, Result};
 use crate::privilege::trusted;
+use crate::server::said::last_lines;
 
 /// What one command of docker's may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -87,8 +88,18 @@ impl Docker {
             patience,
             folder: None,
             without: &["PG", "COMPOSE_"],
+            with: &[],
         };
         call.run().await
+    }
+}
+
+impl Docker {
+    /// The last lines that a container printed: those of its start go to one pipe, the server's to the other.
+    pub(crate) async fn last_words(&self, id: &str, most: usize) -> Vec<String> {
+        let words = ["logs", "--tail", "40", id].map(OsString::from);
+        let Ok(said) = self.run(&words, Input::Nothing).await else { return Vec::new() };
+        last_lines(&[said.out.as_slice(), said.err.as_bytes()].concat(), most)
     }
 }
 

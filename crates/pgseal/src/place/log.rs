@@ -50,7 +50,7 @@ fn usual(place: &Place) -> Option<PathBuf> {
             Some(PathBuf::from(format!("/var/log/postgresql/postgresql-{version}-{name}.log")))
         }
         Layout::Folder => Some(place.data.parent().unwrap_or(Path::new("/")).join("log/postgresql.log")),
-        Layout::Plain | Layout::Container(_) => None,
+        Layout::Plain | Layout::Container(_) | Layout::Composed(_) => None,
     }
 }
 

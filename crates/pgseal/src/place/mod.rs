@@ -8,15 +8,18 @@ mod configuration;
 mod container;
 pub(crate) mod docker;
 mod hands;
+mod helper;
 mod inside;
 mod linked;
 pub(crate) mod log;
 mod open;
 mod scripts;
+mod service;
 mod write;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use crate::delegate::message::{Reply, Request};
 use crate::failure::{Failure, Result};
@@ -26,11 +29,16 @@ use crate::journal::Journal;
 use crate::privilege::files::{Kind, Status};
 use crate::server::process::{Found, RunningServer, StopOutcome};
 
+use container::Container;
 use hands::Hands;
 pub(crate) use inside::{Login, careful_session};
+pub(crate) use service::ServiceFacts;
 
 /// The longest that a delegate of an ended command is waited for, in seconds: a disk may be slow to let it go.
 const ALONE_WITHIN: u64 = 30;
+
+/// Where `pgseal up --engine compose` puts key and certificate, in a volume of their own.
+pub(crate) const UP_TLS: &str = "/tls";
 
 /// How a server's files are laid out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +51,20 @@ pub(crate) enum Layout {
     Folder,
     /// In a container of docker's, by its name.
     Container(String),
+    /// In the container of a compose service.
+    Composed(Way),
+}
+
+/// How a compose service is come by: its container may be another one tomorrow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Way {
+    /// The compose file.
+    pub(crate) file: PathBuf,
+    pub(crate) service: String,
+    /// The folder, where `pgseal up` made it.
+    pub(crate) folder: Option<PathBuf>,
+    /// What the project says of it, where it was read.
+    pub(crate) said: Option<Rc<ServiceFacts>>,
 }
 
 /// A server on this machine.
@@ -54,6 +76,8 @@ pub(crate) struct Place {
     pub(crate) layout: Layout,
     /// What touches it, in its user's name.
     pub(crate) hands: Hands,
+    /// The words of its next start, where they are not those of the last one.
+    pub(crate) start: Option<Vec<String>>,
 }
 
 impl Place {
@@ -138,13 +162,16 @@ impl Place {
     /// The folder for key and certificate: outside the data directory, which base backups copy, and
     /// outside whatever bears a version, which an upgrade leaves behind.
     pub(crate) async fn tls_folder(&mut self) -> Result<PathBuf> {
+        if let Layout::Composed(Way { folder: Some(_), .. }) = &self.layout {
+            return Ok(PathBuf::from(UP_TLS));
+        }
         let parent = self.data.parent().unwrap_or(Path::new("/")).to_owned();
         let (base, name) = match &self.layout {
             Layout::Cluster { version, name } => {
                 let home = self.hands.user().home.clone();
                 (home, format!("tls-{version}-{name}"))
             }
-            Layout::Plain | Layout::Folder | Layout::Container(_) => {
+            Layout::Plain | Layout::Folder | Layout::Container(_) | Layout::Composed(_) => {
                 let name = self.data.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 (parent, format!("{name}-tls"))
             }
@@ -203,6 +230,35 @@ impl Place {
         }
     }
 
+    /// Its container, where it has one.
+    pub(crate) fn container(&self) -> Option<&Container> {
+        match &self.hands {
+            Hands::Here(_) => None,
+            Hands::Within(container) => Some(container),
+        }
+    }
+
+    /// Whether it lies in a container that does not run.
+    pub(crate) fn rests(&self) -> bool {
+        self.container().is_some_and(Container::rests)
+    }
+
+    /// How its compose service is come by.
+    pub(crate) const fn way(&self) -> Option<&Way> {
+        match &self.layout {
+            Layout::Composed(way) => Some(way),
+            _ => None,
+        }
+    }
+
+    /// A variable that its container was made with.
+    pub(crate) fn variable(&self, name: &str) -> Option<String> {
+        match &self.hands {
+            Hands::Here(_) => None,
+            Hands::Within(container) => container.variable(name),
+        }
+    }
+
     /// What the journal and its lock know it by: two containers may have data at the same path.
     pub(crate) fn key(&self) -> PathBuf {
         match &self.hands {
@@ -220,7 +276,18 @@ impl Place {
                 Hands::Within(container) => format!("container:{}", container.id()),
                 Hands::Here(_) => format!("container:{name}"),
             },
+            Layout::Composed(Way { folder: Some(folder), .. }) => format!("dir:{}", folder.display()),
+            Layout::Composed(Way { file, service, .. }) => format!("compose:{}#{service}", file.display()),
             Layout::Plain | Layout::Folder => format!("dir:{}", self.data.display()),
+        }
+    }
+
+    /// The folder that `pgseal up` made for it.
+    pub(crate) fn made_folder(&self) -> Option<&Path> {
+        match &self.layout {
+            Layout::Folder => self.data.parent(),
+            Layout::Composed(way) => way.folder.as_deref(),
+            _ => None,
         }
     }
 
@@ -239,6 +306,10 @@ impl Place {
             Layout::Plain => format!("pg_ctl -D {} start", self.data.display()),
             Layout::Folder => format!("pgseal up {}", self.word),
             Layout::Container(name) => format!("docker start {name}"),
+            Layout::Composed(Way { folder: Some(folder), .. }) => format!("pgseal up {}", folder.display()),
+            Layout::Composed(Way { file, service, .. }) => {
+                format!("docker compose -f {} up -d {service}", file.display())
+            }
         }
     }
 

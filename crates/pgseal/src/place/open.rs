@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::container::Container;
 use super::hands::Hands;
-use super::{Layout, Place, cluster};
+use super::{Layout, Place, Way, cluster};
 use crate::delegate::Delegate;
 use crate::failure::{Failure, Result};
 use crate::folder::layout::Folder;
@@ -45,7 +45,19 @@ impl Place {
         let data = container.data().to_owned();
         let hands = Hands::Within(Box::new(container));
         let layout = Layout::Container(name.to_owned());
-        let mut place = Self { word: format!("container:{name}"), data, layout, hands };
+        let mut place = Self { word: format!("container:{name}"), data, layout, hands, start: None };
+        place.must_hold_a_cluster().await?;
+        Ok(place)
+    }
+
+    /// The container of a compose service, running or not.
+    pub(crate) async fn of_composed(word: &str, way: Way, id: &str) -> Result<Self> {
+        let container = Container::whatever_it_does(id).await?;
+        let data = container.data().to_owned();
+        let start = way.said.as_ref().filter(|_| container.rests()).map(|said| said.command.clone());
+        let hands = Hands::Within(Box::new(container));
+        let layout = Layout::Composed(way);
+        let mut place = Self { word: word.to_owned(), data, layout, hands, start };
         place.must_hold_a_cluster().await?;
         Ok(place)
     }
@@ -57,7 +69,7 @@ impl Place {
         let found = found.ok_or_else(|| Failure::new(format!("{} is no directory", data.display())))?;
         let owner = owner(&data, found.uid)?;
         let hands = Hands::Here(Box::new(Delegate::start(&owner).await?));
-        let mut place = Self { word: word.to_owned(), data, layout, hands };
+        let mut place = Self { word: word.to_owned(), data, layout, hands, start: None };
         place.must_hold_a_cluster().await?;
         Ok(place)
     }

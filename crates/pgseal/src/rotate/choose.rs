@@ -16,7 +16,7 @@ use crate::certs::issuer::{Answer, Issuer as _, Order, Signed};
 use crate::failure::{Failure, Result};
 use crate::folder::layout::Folder;
 use crate::journal::{Journal, Origin, Phase};
-use crate::place::{Layout, Place};
+use crate::place::Place;
 use crate::privilege::secret::Secret;
 use crate::secure::certificate::{self, BACKDATED, New};
 use crate::secure::facts::{Facts, Present};
@@ -80,11 +80,8 @@ fn remembered(place: &Place, journal: Option<&Journal>) -> Result<Option<Origin>
             return Ok(Some(Origin::Authority { folder: founded.folder }));
         }
     }
-    let of_up = |data: &Path| Some(Folder::at(data.parent()?.to_owned()).authority());
-    Ok(match place.layout {
-        Layout::Folder => of_up(&place.data).map(|folder| Origin::Authority { folder }),
-        _ => None,
-    })
+    let made = place.made_folder().map(|root| Folder::at(root.to_owned()).authority());
+    Ok(made.map(|folder| Origin::Authority { folder }))
 }
 
 /// Chooses, and issues where that is called for; writes nothing.

@@ -11,7 +11,7 @@ use super::wish::Wish;
 use crate::failure::{Failure, Result};
 use crate::folder::layout::Folder;
 use crate::journal::{Record, digest, records};
-use crate::place::{Layout, Place};
+use crate::place::Place;
 use crate::secure::facts::{Facts, ServerFile};
 use crate::secure::fixed::{fixed_paths, secret, two_files};
 use crate::secure::observe::{AUTHORITY, CERTIFICATE, PEM};
@@ -59,6 +59,7 @@ pub(crate) fn plan(
         wished,
         origin: Some(next.origin.clone()),
         records,
+        compose: None,
         enforce: false,
         new_issuer: trust_changes(facts, new),
         stages: vec![Stage { kind: StageKind::Tls, steps }],
@@ -70,7 +71,7 @@ pub(crate) fn plan(
 pub(crate) fn records_of(place: &Place, next: &Next) -> Result<Vec<Record>> {
     let renewed = next.renewed.iter().map(|(path, certificate)| records::record(path, certificate.pem()));
     let mut all: Vec<Record> = renewed.collect::<Result<_>>()?;
-    let (Layout::Folder, Some(root)) = (&place.layout, place.data.parent()) else { return Ok(all) };
+    let Some(root) = place.made_folder() else { return Ok(all) };
     let folder = Folder::at(root.to_owned());
     all.push(records::record(&folder.issued(), next.new.issued.certificate_pem.clone())?);
     if let Some(authority) = &next.new.authority {

@@ -18,7 +18,7 @@ use crate::faults;
 use crate::folder::lock::Lock;
 use crate::interrupt::{Shield, interruptible};
 use crate::journal::{Change, Journal, Origin, Phase, fresh_id, records};
-use crate::place::{Layout, Login, Place};
+use crate::place::{Login, Place};
 use crate::secure::apply::{Work, look_again, write_down};
 use crate::secure::facts::{Facts, Present};
 use crate::secure::observe::observe;
@@ -188,6 +188,7 @@ fn as_it_stands(facts: &Facts, present: &Present) -> Result<Plan> {
         wished: Vec::new(),
         origin: None,
         records: Vec::new(),
+        compose: None,
         enforce: false,
         new_issuer: false,
         stages: Vec::new(),
@@ -203,10 +204,7 @@ fn holds(proof: &Proof, plan: &Plan, who: &Login) -> bool {
 
 /// `up` and `down` work under the lock of the folder, and everything else under that of the data.
 fn lock_of_folder(place: &Place) -> Result<Option<Lock>> {
-    match (&place.layout, place.data.parent()) {
-        (Layout::Folder, Some(root)) => Lock::take(root).map(Some),
-        _ => Ok(None),
-    }
+    place.made_folder().map(Lock::take).transpose()
 }
 
 /// There is nothing to rotate where no TLS is wished.

@@ -18,7 +18,10 @@ use super::prove::{promised, prove};
 use super::restart;
 use crate::failure::{Failure, Result};
 use crate::faults;
-use crate::journal::{Before, Change, FileChange, Founded, Image, Journal, Promise, digest, moment};
+use crate::journal::{
+    Before, Change, ComposeChange, ComposeEdited, FileChange, Founded, Image, Journal, Promise, digest,
+    moment,
+};
 use crate::place::{Login, Place};
 use crate::server::process::RunningServer;
 use crate::sql::{rows_of, text_of};
@@ -73,13 +76,32 @@ pub(crate) fn write_down(
             diff: write.diff.clone(),
         });
     }
+    let compose = plan.compose.as_ref().map(|step| {
+        let edited = step.text.as_ref().map(|text| ComposeEdited {
+            path: step.path.clone(),
+            before: step.before.clone(),
+            after: digest(text.as_bytes()),
+            diff: step.diff.clone(),
+        });
+        ComposeChange {
+            file: step.file.clone(),
+            service: step.service.clone(),
+            was_running: step.was_running,
+            edited,
+        }
+    });
     let needs_folder = plan.writes().any(|write| write.path.parent() == Some(facts.tls_folder.as_path()));
     let change = Change {
         format: 1,
         id: plan.id.clone(),
         began: moment(now)?,
         data: place.data.clone(),
-        title: plan.steps().map(|step| step.name).collect::<Vec<_>>().join(", "),
+        title: plan
+            .steps()
+            .map(|step| step.name)
+            .chain(plan.compose.iter().map(|_| "container"))
+            .collect::<Vec<_>>()
+            .join(", "),
         files,
         folders: if needs_folder && !facts.tls_folder_is_there {
             vec![facts.tls_folder.clone()]
@@ -92,6 +114,7 @@ pub(crate) fn write_down(
         certificate: plan.origin.is_some().then(|| plan.leaf.pem()),
         target: Some(place.lasting_address()),
         records: plan.records.clone(),
+        compose,
         view: facts.view.clone(),
         promise,
     };

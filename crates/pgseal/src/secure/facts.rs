@@ -39,6 +39,8 @@ pub(crate) struct Facts {
     pub(crate) hba: ServerFile,
     /// The same with all that it includes.
     pub(crate) rules: Source,
+    /// What it is to hold instead, where its place is taken by a file that goes.
+    pub(crate) rules_moved: Option<Vec<u8>>,
     pub(crate) certificate: Result<Present, String>,
     /// Where key and certificate lie, where the command line says so; why that cannot be told.
     pub(crate) fixed: Option<Result<FixedPair, String>>,

@@ -4,6 +4,7 @@
 pub(crate) mod apply;
 mod authentication;
 pub(crate) mod certificate;
+pub(crate) mod composed;
 pub(crate) mod examine;
 pub(crate) mod facts;
 pub(crate) mod fixed;

@@ -82,6 +82,7 @@ pub(crate) async fn observe(
         auto,
         hba,
         rules,
+        rules_moved: None,
         tls_folder,
         tls_folder_is_there,
         addresses,

@@ -11,7 +11,7 @@ use super::certificate::{self, choose};
 use super::facts::Facts;
 use super::judge::judge;
 use super::plan::{Plan, StageKind, closes_every_path, plan};
-use super::run::{Done, State, UnderWay, fit_to_be_changed, issuer_is_known, newer_source, to_found};
+use super::run::{Done, Errand, State, UnderWay, fit_to_be_changed, issuer_is_known, newer_source, to_found};
 use super::settings::satisfies;
 use super::stopped::{observe, program, rules, settings};
 use super::wish::Wish;
@@ -19,27 +19,15 @@ use super::{pending, restart};
 use crate::delegate::message::{Reply, Request};
 use crate::failure::{Failure, Result};
 use crate::faults;
-use crate::interrupt::Shield;
 use crate::journal::{Change, Journal, Phase, Promise, fresh_id};
 use crate::place::Place;
 use crate::report::ask::yes_or_stop;
 use crate::server::said::last_lines;
-use crate::target::{Asked, nobody_yet};
+use crate::target::nobody_yet;
 use crate::verify::claim::{Claim, ClaimName, Proof};
 
 /// What a server program says of files that it does not take.
 const LINES: usize = 8;
-
-/// Everything that a run on a stopped server is about.
-pub(super) struct Errand<'e> {
-    pub(super) word: &'e str,
-    pub(super) wish: &'e Wish,
-    pub(super) asked: &'e Asked,
-    pub(super) how: &'e super::run::How,
-    pub(super) consent: super::run::Consent<'e>,
-    pub(super) under_way: &'e UnderWay,
-    pub(super) shield: &'e Shield,
-}
 
 pub(super) async fn carry_out(
     errand: &Errand<'_>,
@@ -115,7 +103,7 @@ fn only_what_files_tell(wish: &Wish) -> Result<()> {
 }
 
 /// Stops before anybody is locked out.
-fn safe(done: &Done, wish: &Wish) -> Result<()> {
+pub(super) fn safe(done: &Done, wish: &Wish) -> Result<()> {
     issuer_is_known(done, wish)?;
     if done.plan.enforce && done.plan.has(StageKind::Rules) && !wish.even_if_locked_out {
         return Err(Failure::stopped(
@@ -129,7 +117,7 @@ fn safe(done: &Done, wish: &Wish) -> Result<()> {
     Ok(())
 }
 
-fn promise(plan: &Plan, excepted: bool) -> Promise {
+pub(super) fn promise(plan: &Plan, excepted: bool) -> Promise {
     Promise {
         certificate: plan.leaf.fingerprint().to_string(),
         names: plan.names.iter().map(ToString::to_string).collect(),
@@ -161,7 +149,7 @@ async fn written(place: &mut Place, under_way: &UnderWay, change: &Change, done:
 }
 
 /// The claims that files alone can bear out.
-async fn as_it_will_start(place: &mut Place, facts: &Facts, plan: &Plan) -> Result<Proof> {
+pub(super) async fn as_it_will_start(place: &mut Place, facts: &Facts, plan: &Plan) -> Result<Proof> {
     let files = place.settings(&facts.main.named, facts.version).await?;
     let mut proof = Proof::default();
     proof.add(in_force(place, &files, plan).await?);

@@ -115,13 +115,36 @@ async fn wrong(
     inside: &Session,
     who: &Login,
 ) -> Result<Vec<String>> {
+    Ok(proof_with(place, facts, promise, inside, who).await?.1)
+}
+
+/// The proof of what was promised of a server that has been started since, and what of it does not hold.
+pub(super) async fn proof_of(
+    place: &mut Place,
+    server: &RunningServer,
+    promise: &Promise,
+    inside: &Session,
+    who: &Login,
+) -> Result<(Proof, Vec<String>)> {
+    let facts = observe(place, server, inside, who).await?;
+    proof_with(place, &facts, promise, inside, who).await
+}
+
+async fn proof_with(
+    place: &mut Place,
+    facts: &Facts,
+    promise: &Promise,
+    inside: &Session,
+    who: &Login,
+) -> Result<(Proof, Vec<String>)> {
     let present = match &facts.certificate {
         Ok(present) => present,
-        Err(why) => return Ok(vec![format!("no certificate: {why}")]),
+        Err(why) => return Ok((Proof::default(), vec![format!("no certificate: {why}")])),
     };
     let found = present.leaf.fingerprint().to_string();
     if found != promise.certificate {
-        return Ok(vec![format!("the files hold sha256 {found}, not {}", promise.certificate)]);
+        let wrong = format!("the files hold sha256 {found}, not {}", promise.certificate);
+        return Ok((Proof::default(), vec![wrong]));
     }
     let plan = planned(facts, &present.leaf, promise);
     let mut proof: Proof = prove(facts, &plan, who, inside, OffsetDateTime::now_utc()).await?;
@@ -130,7 +153,8 @@ async fn wrong(
     let counts = |claim: &&Claim| {
         claim.holds != Some(true) && promised(claim.name, &plan, kind, who, promise.excepted)
     };
-    Ok(proof.claims.iter().filter(counts).map(Claim::line).collect())
+    let failed = proof.claims.iter().filter(counts).map(Claim::line).collect();
+    Ok((proof, failed))
 }
 
 /// The plan as it stands now, carried out.
@@ -149,6 +173,7 @@ fn planned(facts: &Facts, leaf: &Certificate, promise: &Promise) -> Plan {
         stages: Vec::new(),
         origin: None,
         records: Vec::new(),
+        compose: None,
         enforce: promise.enforce,
         new_issuer: false,
     }

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::authentication;
 use super::certificate::{Chosen, New};
+use super::composed::ComposeStep;
 use super::facts::{Facts, ServerFile};
 use super::observe::{AUTHORITY, CERTIFICATE, PEM};
 use super::settings::{self, Wished};
@@ -35,6 +36,8 @@ pub(crate) struct Plan {
     pub(crate) origin: Option<Origin>,
     /// What is kept of it beside the server's own files.
     pub(crate) records: Vec<Record>,
+    /// What is done to the compose project, where the container has to be made anew.
+    pub(crate) compose: Option<ComposeStep>,
     /// Whether plaintext is to be refused afterwards.
     pub(crate) enforce: bool,
     /// Whether the certificate's issuer changes under clients that may verify it.
@@ -87,7 +90,7 @@ pub(crate) struct Was {
 
 impl Plan {
     pub(crate) fn is_empty(&self) -> bool {
-        self.stages.iter().all(|stage| stage.steps.is_empty())
+        self.stages.iter().all(|stage| stage.steps.is_empty()) && self.compose.is_none()
     }
 
     pub(crate) fn steps(&self) -> impl Iterator<Item = &Step> {
@@ -137,6 +140,7 @@ pub(crate) fn plan(facts: &Facts, wish: &Wish, chosen: &Chosen, word: &str, id: 
             Chosen::Kept { .. } => None,
         },
         records: Vec::new(),
+        compose: None,
         enforce: wish.enforce,
         new_issuer: matches!(chosen, Chosen::New(new) if trust_changes(facts, new)),
         stages: vec![
@@ -267,7 +271,7 @@ pub(crate) fn conf_write(file: &ServerFile, new: Vec<u8>) -> Write {
 
 /// pg_hba.conf as it is to be: methods exchanged, the reject lines on top with exceptions above them.
 fn rules_step(facts: &Facts, wish: &Wish) -> Result<Option<Step>> {
-    if !wish.enforce && !wish.scram {
+    if !wish.enforce && !wish.scram && facts.rules_moved.is_none() {
         return Ok(None);
     }
     let named = facts.hba.named.display();
@@ -276,8 +280,13 @@ fn rules_step(facts: &Facts, wish: &Wish) -> Result<Option<Step>> {
             .because("nothing was changed")
             .hint(format!("pgseal hba check {named}")));
     }
-    let mut text = facts.hba.bytes.clone();
     let mut titles = Vec::new();
+    let mut text = if let Some(moved) = &facts.rules_moved {
+        titles.push("the rules of the file that the command named, with the local lines of this one");
+        moved.clone()
+    } else {
+        facts.hba.bytes.clone()
+    };
     if wish.scram
         && let Some(new) = authentication::strengthened(facts, &text)?
     {

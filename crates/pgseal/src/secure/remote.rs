@@ -227,6 +227,7 @@ impl Remote {
             records: Vec::new(),
             certificate: None,
             target: None,
+            compose: None,
             view: self.view.clone(),
             promise: None,
         };

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::certificate::unfound;
+use super::composed::put_back::{project_changed_by_others, put_project_back};
 use super::view;
 use crate::failure::{Failure, Result};
 use crate::journal::{Before, Change, FileChange, Image, Journal, Phase, View, records};
@@ -36,7 +37,7 @@ pub(crate) async fn restore(
     phase: &Phase,
 ) -> Result<Seen> {
     let written = change.files.get(..reached).unwrap_or(&change.files);
-    let strangers = changed_by_others(place, written).await?;
+    let strangers = changed_by_others(place, change, written).await?;
     if !strangers.is_empty() {
         return Err(Failure::new("files were changed since by others, and were not written over")
             .because_all(strangers.iter().map(|path| path.display().to_string()))
@@ -54,6 +55,7 @@ pub(crate) async fn restore(
     for file in written.iter().rev().filter(|file| file.before.is_some()) {
         put_back(place, journal, change, file).await?;
     }
+    put_project_back(place, change).await?;
     let seen = reloaded(place, change).await?;
     for file in written.iter().rev().filter(|file| file.before.is_none()) {
         place.clear_away(&file.path).await?;
@@ -73,7 +75,11 @@ pub(crate) async fn restore(
 }
 
 /// Files that hold neither what was written nor what stood there before.
-async fn changed_by_others(place: &mut Place, written: &[FileChange]) -> Result<Vec<PathBuf>> {
+async fn changed_by_others(
+    place: &mut Place,
+    change: &Change,
+    written: &[FileChange],
+) -> Result<Vec<PathBuf>> {
     let mut all = Vec::new();
     for file in written {
         let now = place.digest_of(&file.path).await?;
@@ -81,6 +87,9 @@ async fn changed_by_others(place: &mut Place, written: &[FileChange]) -> Result<
         if now != before && now.as_deref() != Some(file.after.as_str()) {
             all.push(file.path.clone());
         }
+    }
+    if project_changed_by_others(change)? {
+        all.extend(change.compose.iter().filter_map(|compose| Some(compose.edited.as_ref()?.path.clone())));
     }
     Ok(all)
 }

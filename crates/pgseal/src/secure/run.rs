@@ -13,13 +13,12 @@ use super::facts::Facts;
 use super::judge::judge;
 use super::lockout::{LockedOut, locked_out};
 use super::observe::observe;
-use super::offline::{self, Errand};
 use super::plan::{Plan, StageKind, plan};
 use super::prove::promised;
 use super::restore::{Seen, restore};
 use super::saved::Saved;
 use super::wish::{Source, Wish};
-use super::{pending, previous_keys, recover, sessions_end};
+use super::{composed, offline, pending, previous_keys, recover, sessions_end};
 use crate::failure::{Ending, Failure, Result};
 use crate::faults;
 use crate::findings::Finding;
@@ -33,6 +32,8 @@ use crate::verify::claim::{ClaimName, Proof};
 
 /// What is to happen beside the wish.
 #[derive(Debug, Default)]
+// Each is a word of its own on the command line.
+#[allow(clippy::struct_excessive_bools)]
 pub(crate) struct How {
     /// Show the plan and end.
     pub(crate) only_plan: bool,
@@ -41,6 +42,8 @@ pub(crate) struct How {
     pub(crate) end_plaintext: bool,
     /// The server is down, and its files are to be changed all the same.
     pub(crate) offline: bool,
+    /// The plan is to be saved.
+    pub(crate) out: bool,
     /// A plan made earlier, which is to be carried out as it is.
     pub(crate) saved: Option<Saved>,
 }
@@ -149,6 +152,17 @@ pub(crate) struct UnderWay {
     pub(crate) reached: Cell<usize>,
 }
 
+/// Everything that a run is about.
+pub(super) struct Errand<'e> {
+    pub(super) word: &'e str,
+    pub(super) wish: &'e Wish,
+    pub(super) asked: &'e Asked,
+    pub(super) how: &'e How,
+    pub(super) consent: Consent<'e>,
+    pub(super) under_way: &'e UnderWay,
+    pub(super) shield: &'e Shield,
+}
+
 /// Rolls back and says so; what started it is said with it.
 pub(crate) async fn take_back(
     word: &str,
@@ -206,9 +220,12 @@ async fn carry_out(
     if !how.only_plan {
         previous_keys::past_their_time(&mut place, OffsetDateTime::now_utc()).await?;
     }
+    let errand = Errand { word, wish, asked, how, consent, under_way, shield };
     let Some(_) = place.server().await? else {
+        if place.rests() {
+            return composed::run::resting(&errand, place, recovered).await;
+        }
         if how.offline {
-            let errand = Errand { word, wish, asked, how, consent, under_way, shield };
             return offline::carry_out(&errand, place, recovered).await;
         }
         return Err(down(&mut place, recovered).await?);
@@ -227,12 +244,21 @@ async fn carry_out(
     fit_to_be_changed(&facts, word)?;
     let now = OffsetDateTime::now_utc();
     let chosen = choose(&facts, wish, now)?;
+    let of_project = composed::judge::judge(&mut place, &facts, Some(&held)).await?;
+    let gone = composed::run::in_the_way(&place, &facts, &chosen, &errand)?;
+    if !gone.is_empty() {
+        held.close().await;
+        let (known, with) = ((facts, chosen), (gone, who.clone()));
+        return composed::run::running(&errand, place, known, with, (of_project, recovered)).await;
+    }
     let id = how.saved.as_ref().map_or_else(fresh_id, |saved| Ok(saved.change.clone()))?;
     let plan = plan(&facts, wish, &chosen, word, id)?;
     if let Some(saved) = &how.saved {
         saved.must_still_hold(&facts, &plan)?;
     }
-    let findings = judge(&facts, wish, word, now)?;
+    let mut findings = judge(&facts, wish, word, now)?;
+    findings.extend(of_project);
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     let locked_out = locked_out(&facts, &plan, &wish.policy);
     let mut done = Done::planned(word, facts, plan, findings, locked_out, recovered);
     done.settled = settled;
@@ -382,7 +408,7 @@ pub(crate) fn fit_to_be_changed(facts: &Facts, word: &str) -> Result<()> {
 }
 
 /// Stops before anybody is locked out.
-fn safe(done: &Done, wish: &Wish, who: &Login) -> Result<()> {
+pub(super) fn safe(done: &Done, wish: &Wish, who: &Login) -> Result<()> {
     if done.plan.enforce
         && done.plan.has(StageKind::Rules)
         && who.password.is_none()

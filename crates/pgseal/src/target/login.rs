@@ -6,11 +6,11 @@ use pgseal_conf::conninfo::Conninfo;
 
 use super::environment::variable;
 use super::passfile;
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
 use crate::folder::client_files;
 use crate::folder::layout::Folder;
 use crate::folder::settings::Settings;
-use crate::place::{Layout, Login, Place};
+use crate::place::{Login, Place};
 use crate::privilege::secret::Secret;
 use crate::privilege::{files, trusted};
 use crate::server::process::RunningServer;
@@ -27,8 +27,8 @@ pub(crate) struct Asked {
     pub(crate) dbname: Option<String>,
 }
 
-/// `-U`, then PGUSER, then the server's own system user, as psql would have it when run as that user. A
-/// folder of `pgseal up` knows its superuser and the password.
+/// `-U`, then PGUSER, then the superuser that a container was made with, then the server's own system user, as psql
+/// would have it when run as that user. A folder of `pgseal up` knows its superuser and the password.
 pub(crate) fn login(place: &Place, server: &RunningServer, asked: &Asked) -> Result<Login> {
     if let Some(login) = of_folder(place, asked)? {
         return Ok(login);
@@ -36,7 +36,7 @@ pub(crate) fn login(place: &Place, server: &RunningServer, asked: &Asked) -> Res
     let Login { username, dbname, .. } = nobody_yet(place, asked);
     let password = match variable("PGPASSWORD").filter(|password| !password.is_empty()) {
         Some(password) => Some(Secret::new(password)),
-        None => from_passfile(server, &dbname, &username)?,
+        None => from_passfile(server, &dbname, &username)?.or_else(|| of_container(place, &username)),
     };
     Ok(Login { username, dbname, password })
 }
@@ -47,9 +47,17 @@ pub(crate) fn nobody_yet(place: &Place, asked: &Asked) -> Login {
         .username
         .clone()
         .or_else(|| variable("PGUSER").filter(|user| !user.is_empty()))
+        .or_else(|| place.variable("POSTGRES_USER"))
         .unwrap_or_else(|| place.hands.user().name.clone());
     let dbname = asked.dbname.clone().unwrap_or_else(|| DATABASE.to_owned());
     Login { username, dbname, password: None }
+}
+
+/// The password that a container was given for its first superuser, as whoever may use docker can see it anyway.
+fn of_container(place: &Place, username: &str) -> Option<Secret> {
+    let first = place.variable("POSTGRES_USER").unwrap_or_else(|| "postgres".to_owned());
+    let password = place.variable("POSTGRES_PASSWORD").filter(|_| first == username)?;
+    Some(Secret::new(password))
 }
 
 /// A line for `localhost`, or for the socket's folder, as libpq would take either.
@@ -66,10 +74,7 @@ fn from_passfile(server: &RunningServer, dbname: &str, username: &str) -> Result
 }
 
 fn of_folder(place: &Place, asked: &Asked) -> Result<Option<Login>> {
-    if place.layout != Layout::Folder || asked.username.is_some() {
-        return Ok(None);
-    }
-    let root = place.data.parent().ok_or_else(|| Failure::new("a data directory without a folder"))?;
+    let Some(root) = place.made_folder().filter(|_| asked.username.is_none()) else { return Ok(None) };
     let folder = Folder::at(root.to_owned());
     trusted::folder_for_root(folder.root())?;
     let settings = Settings::read(&folder)?;

@@ -1,0 +1,330 @@
+//! A change for which the container is made anew: because its command fixes what has to change, or because it does
+//! not run. Written down as any change is; files first, then the project, then the container; proved, or all of it
+//! taken back.
+
+use time::OffsetDateTime;
+
+use super::super::apply::{put, write_down};
+use super::super::certificate::{self, Chosen, choose};
+use super::super::facts::Facts;
+use super::super::judge::judge;
+use super::super::lockout::locked_out;
+use super::super::offline::{as_it_will_start, promise};
+use super::super::pending::proof_of;
+use super::super::plan::{StageKind, plan};
+use super::super::prove::promised;
+use super::super::run::{Done, Errand, State, fit_to_be_changed, newer_source, safe, to_found};
+use super::super::settings::{satisfies, wished};
+use super::super::{previous_keys, stopped};
+use super::edit::{self, Command};
+use super::start::{ready, up, words_of};
+use super::{judge as project_judge, judge::moved_rules};
+use crate::compose::facts::behind_the_program;
+use crate::compose::file::ComposeFile;
+use crate::compose::find::Found;
+use crate::compose::words::{Given, given};
+use crate::failure::{Failure, Result};
+use crate::faults;
+use crate::findings::Finding;
+use crate::journal::{Change, Journal, Phase, digest, fresh_id};
+use crate::place::{Login, Place, Way};
+use crate::privilege::files;
+use crate::report::ask::yes_or_stop;
+use crate::secure::observe::PEM;
+use crate::target::{login, nobody_yet};
+use crate::verify::claim::{Claim, ClaimName, Proof};
+
+/// The settings of the service's command that are in the way of the wish; none: a reload is enough.
+pub(in super::super) fn in_the_way(
+    place: &Place,
+    facts: &Facts,
+    chosen: &Chosen,
+    errand: &Errand<'_>,
+) -> Result<Vec<Given>> {
+    let Some(said) = place.way().and_then(|way| way.said.clone()) else { return Ok(Vec::new()) };
+    let pem = facts.tls_folder.join(PEM);
+    let ours = matches!(chosen, Chosen::New(_)).then_some(pem.as_path());
+    let wished = wished(facts, &errand.wish.policy, ours)?;
+    let rules = errand.wish.enforce || errand.wish.scram;
+    let alone = place
+        .container()
+        .and_then(|container| container.mount_of(&facts.hba.named))
+        .is_some_and(|mount| mount.place == facts.hba.named.as_path());
+    Ok(given(&said.command)
+        .into_iter()
+        .filter(|given| match given.name.as_str() {
+            // Nothing can be renamed over a mount.
+            "hba_file" => rules && alone,
+            name => wished.iter().any(|wish| wish.name == name && !satisfies(wish, &given.value)),
+        })
+        .collect())
+}
+
+/// A service whose server does not run.
+pub(in super::super) async fn resting(
+    errand: &Errand<'_>,
+    mut place: Place,
+    recovered: Option<String>,
+) -> Result<Done> {
+    let way = project(&place)?;
+    let found = Found::of(ComposeFile::read(&way.file)?, Some(&way.service)).await?;
+    let mut gone = Vec::new();
+    let mut findings = vec![down(&found, &place).await?];
+    // A folder where the rules should be, or nothing: there the server does not start, and nothing can be read.
+    let words = behind_the_program(&found.reading.command(&way.service).unwrap_or_default()).to_vec();
+    if let Some((given, evidence)) = rules_that_are_none(&mut place, &words).await? {
+        findings.push(Finding::new("folder-in-the-place-of-a-file", evidence, &place.word));
+        gone.push(given);
+    }
+    place.start = Some(Command::without(&found, gone.clone()).words());
+    let who = nobody_yet(&place, errand.asked);
+    let facts = stopped::observe(&mut place, &who).await?;
+    findings.extend(project_judge::judge(&mut place, &facts, None).await?);
+    let chosen = choose(&facts, errand.wish, OffsetDateTime::now_utc())?;
+    gone.extend(in_the_way(&place, &facts, &chosen, errand)?);
+    carry_out(errand, place, Work { found, facts, chosen, gone, who, recovered, findings, running: false })
+        .await
+}
+
+/// A service that runs, with a command that fixes what has to change.
+pub(in super::super) async fn running(
+    errand: &Errand<'_>,
+    place: Place,
+    (facts, chosen): (Facts, Chosen),
+    (gone, who): (Vec<Given>, Login),
+    (findings, recovered): (Vec<Finding>, Option<String>),
+) -> Result<Done> {
+    let way = project(&place)?;
+    let found = Found::of(ComposeFile::read(&way.file)?, Some(&way.service)).await?;
+    let work = Work { found, facts, chosen, gone, who, recovered, findings, running: true };
+    carry_out(errand, place, work).await
+}
+
+/// What was found, and what is in hand.
+struct Work {
+    found: Found,
+    facts: Facts,
+    chosen: Chosen,
+    gone: Vec<Given>,
+    who: Login,
+    recovered: Option<String>,
+    findings: Vec<Finding>,
+    running: bool,
+}
+
+fn project(place: &Place) -> Result<Way> {
+    let way = place.way().filter(|way| way.said.is_some()).cloned();
+    way.ok_or_else(|| Failure::new(format!("{} is no compose service", place.word)))
+}
+
+async fn down(found: &Found, place: &Place) -> Result<Finding> {
+    let state = found.state().unwrap_or_default();
+    let code = found.exit_code().unwrap_or_default();
+    let words = words_of(&found.docker, found.made()?).await;
+    let fatal = words.iter().rfind(|line| line.contains("FATAL"));
+    let last = fatal.or(words.last()).cloned().unwrap_or_default();
+    Ok(Finding::new("container-down", format!("{state}, status {code}: {}", last.trim()), &place.word))
+}
+
+/// `hba_file` of the command, where that is no file.
+async fn rules_that_are_none(place: &mut Place, words: &[String]) -> Result<Option<(Given, String)>> {
+    let Some(given) = given(words).into_iter().rfind(|given| given.name == "hba_file") else {
+        return Ok(None);
+    };
+    let path = place.data.join(&given.value);
+    let found = place.hands.look(&path).await?;
+    let is_file = found.is_some_and(|(_, status)| status.kind == files::Kind::File);
+    let evidence = format!("{} (hba_file in the command)", path.display());
+    Ok((!is_file).then_some((given, evidence)))
+}
+
+async fn carry_out(errand: &Errand<'_>, mut place: Place, work: Work) -> Result<Done> {
+    let Work { found, facts, chosen, gone, who, recovered, findings, running } = work;
+    let (word, wish, how) = (errand.word, errand.wish, errand.how);
+    only_what_can_be(errand, running)?;
+    fit_to_be_changed(&facts, word)?;
+    let now = OffsetDateTime::now_utc();
+    let mut all = findings;
+    all.extend(judge(&facts, wish, word, now)?);
+    all.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    let rules_go = gone.iter().any(|given| given.name == "hba_file");
+    let old_rules = facts.hba.clone();
+    let command = Command::without(&found, gone);
+    place.start = Some(command.words());
+    let mut facts = as_it_is_to_start(&mut place, facts, &who).await?;
+    if rules_go {
+        facts.rules_moved = moved_rules(&old_rules, &facts);
+    }
+    facts.newer_source = newer_source(&place, &facts)?;
+    let mut plan = plan(&facts, wish, &chosen, word, fresh_id()?)?;
+    plan.compose = Some(edit::plan(&found, &command, running).await?);
+    let locked_out = if running { locked_out(&facts, &plan, &wish.policy) } else { Vec::new() };
+    let mut done = Done::planned(word, facts, plan, all, locked_out, recovered);
+    if how.only_plan {
+        return Ok(done);
+    }
+    for write in done.plan.writes() {
+        place.must_take(&write.path).await?;
+    }
+    if running {
+        safe(&done, wish, &who)?;
+    } else {
+        super::super::offline::safe(&done, wish)?;
+    }
+    if (errand.consent)(&done.facts, &done.plan, &done.locked_out)? {
+        yes_or_stop("Carry this out?").await?;
+    }
+    change(errand, place, &found, &chosen, &mut done, now).await?;
+    Ok(done)
+}
+
+/// Written down, written, started, proved.
+async fn change(
+    errand: &Errand<'_>,
+    mut place: Place,
+    found: &Found,
+    chosen: &Chosen,
+    done: &mut Done,
+    now: OffsetDateTime,
+) -> Result<()> {
+    let wish = errand.wish;
+    let excepted = !wish.exceptions.is_empty();
+    let journal = Journal::open(done.facts.identifier, &place.key())?;
+    let authority = to_found(wish, chosen);
+    let founded =
+        authority.map(|(folder, authority)| certificate::to_be_founded(folder, authority)).transpose()?;
+    let promised = promise(&done.plan, excepted);
+    let change = write_down(&journal, &done.facts, &done.plan, founded, Some(promised.clone()), &place, now)?;
+    *errand.under_way.begun.borrow_mut() = Some((journal.clone(), change.clone()));
+    if let (Some(founded), Some((_, authority))) = (&change.founded, authority) {
+        certificate::found(founded, authority)?;
+    }
+    write(errand, &mut place, &change, done).await?;
+    let Started { mut place, who, proof } = started(errand, place, found, &promised).await?;
+    journal.set(&change, &Phase::Committed)?;
+    *errand.under_way.begun.borrow_mut() = None;
+    let _held = errand.shield.hold();
+    faults::step("the change stands");
+    previous_keys::only_one(&mut place, &journal, &change).await;
+    done.change = Some(change.id);
+    done.state = State::Changed;
+    finish(done, proof, &who, excepted);
+    Ok(())
+}
+
+fn only_what_can_be(errand: &Errand<'_>, running: bool) -> Result<()> {
+    let how = errand.how;
+    let options = [
+        ("--confirm-within", how.confirm_within.is_some()),
+        ("--plan", how.saved.is_some()),
+        ("--out", how.out),
+        ("--offline", how.offline),
+        ("--auth", !running && errand.wish.scram),
+    ];
+    match options.into_iter().find(|(_, asked)| *asked) {
+        None => Ok(()),
+        Some((option, _)) => Err(Failure::usage(format!(
+            "{option} does not go with a container that is made anew or started, as this one has to be"
+        ))
+        .because("nothing was changed")
+        .hint("without it; --dry-run says why the container has to be made anew")),
+    }
+}
+
+/// The files as a start with the new command reads them, and of a server that runs what only that tells.
+async fn as_it_is_to_start(place: &mut Place, known: Facts, who: &Login) -> Result<Facts> {
+    let files = stopped::observe(place, who).await?;
+    Ok(if known.stopped {
+        files
+    } else {
+        Facts {
+            settings: files.settings,
+            files: files.files,
+            main: files.main,
+            auto: files.auto,
+            hba: files.hba,
+            rules: files.rules,
+            fixed: files.fixed,
+            ..known
+        }
+    })
+}
+
+/// Everything written: the server's files, read again as the start will, then the project's.
+async fn write(errand: &Errand<'_>, place: &mut Place, change: &Change, done: &Done) -> Result<()> {
+    for folder in &change.folders {
+        place.hands.make_folder(folder, 0o755).await?;
+    }
+    for stage in &done.plan.stages {
+        for write in stage.steps.iter().flat_map(|step| &step.writes) {
+            put(place, &errand.under_way.reached, &change.id, write).await?;
+        }
+        faults::step("a stage is written");
+    }
+    let proof = as_it_will_start(place, &done.facts, &done.plan).await?;
+    let failed: Vec<String> =
+        proof.claims.iter().filter(|claim| claim.holds == Some(false)).map(Claim::line).collect();
+    if !failed.is_empty() {
+        return Err(Failure::new("the server would not start with it as it was meant").because_all(failed));
+    }
+    let Some(step) = &done.plan.compose else { return Ok(()) };
+    let Some(text) = &step.text else { return Ok(()) };
+    let there = files::status(&step.path).map_err(|error| Failure::io("look at", &step.path, &error))?;
+    let now = match there {
+        None => None,
+        Some(_) => {
+            Some(files::read(&step.path, 4 << 20).map_err(|error| Failure::io("read", &step.path, &error))?)
+        }
+    };
+    // Somebody may have been faster since the plan was made.
+    if now.map(|bytes| digest(&bytes)) != step.before.as_ref().map(|before| before.digest.clone()) {
+        return Err(Failure::new(format!(
+            "{} was changed while pgseal worked on it, and was not written over",
+            step.path.display()
+        )));
+    }
+    files::replace(&step.path, step.mode, text.as_bytes())
+        .map_err(|error| Failure::io("replace", &step.path, &error))
+}
+
+/// The container that is there now, who got in, and what was seen.
+struct Started {
+    place: Place,
+    who: Login,
+    proof: Proof,
+}
+
+/// The container made and started as the project says now, and what the wire shows.
+async fn started(
+    errand: &Errand<'_>,
+    place: Place,
+    found: &Found,
+    promised: &crate::journal::Promise,
+) -> Result<Started> {
+    // Whoever still works in the volumes beside it must not when the server starts.
+    drop(place);
+    let (folder, words) = (found.file.folder(), found.reading.words.as_slice());
+    up(&found.compose, folder, words, &found.service).await?;
+    let mut place = ready(errand.word, &found.file.path, &found.service).await?;
+    let server = place.running().await?;
+    let who = login(&place, &server, errand.asked)?;
+    let held = place.session(&server, &who).await?;
+    let (proof, failed) = proof_of(&mut place, &server, promised, &held, &who).await?;
+    held.close().await;
+    if failed.is_empty() {
+        return Ok(Started { place, who, proof });
+    }
+    Err(Failure::new("the wire does not show what was promised").because_all(failed))
+}
+
+fn finish(done: &mut Done, proof: Proof, who: &Login, excepted: bool) {
+    let stage = if done.plan.enforce { StageKind::Rules } else { StageKind::Tls };
+    let names = proof.claims.iter().map(|claim| claim.name);
+    done.asked_for = names
+        .filter(|name| *name != ClaimName::NotRestarted)
+        .filter(|name| promised(*name, &done.plan, stage, who, excepted))
+        .collect();
+    done.proved =
+        proof.claims.iter().all(|claim| claim.holds == Some(true) || !done.asked_for.contains(&claim.name));
+    done.proof = Some(proof);
+}
