@@ -1,6 +1,7 @@
 //! The command line: one file a verb. Reads words, calls rooms, prints results.
 
 mod cert;
+mod client;
 mod doctor;
 mod down;
 mod hba;
@@ -75,6 +76,8 @@ enum Verb {
     Rotate(Box<rotate::Options>),
     /// The sslmode table, live: what each mode comes to here, who can listen, who can come between
     Modes(modes::Options),
+    /// What each driver has to be told so that it verifies this server, chain and name
+    Client(client::Options),
     /// Certificates
     #[command(subcommand)]
     Cert(cert::Verb),
@@ -134,6 +137,7 @@ async fn carry_out(verb: Verb) -> Result<Outcome> {
         Verb::Sessions(options) => sessions::run(options).await,
         Verb::Rotate(options) => rotate::run(*options).await,
         Verb::Modes(options) => modes::run(options).await,
+        Verb::Client(options) => client::run(options).await,
         Verb::Cert(verb) => cert::run(verb).await,
         Verb::Hba(verb) => hba::run(*verb).await,
     }

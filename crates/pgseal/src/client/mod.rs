@@ -2,6 +2,8 @@
 //!
 //! Knows what a server's own files and its folder say to clients; refuses to know what comes of a connection.
 
+pub(crate) mod drivers;
+
 use std::path::Path;
 
 use pgseal_wire::{Roots, SslMode};
