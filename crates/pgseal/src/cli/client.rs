@@ -1,31 +1,41 @@
 //! `pgseal client`.
 
-use std::net::IpAddr;
-use std::path::Path;
+use std::path::PathBuf;
 
 use clap::Args;
-use pgseal_conf::conninfo::{Conninfo, Secrets};
 use pgseal_wire::{LibpqVersion, SslMode};
-use serde::Serialize;
+use time::OffsetDateTime;
 
 use super::Outcome;
+use super::client_report::{human, told};
 use super::options::Format;
 use super::verify::warn_about_password;
-use crate::client::client_of;
-use crate::client::drivers::{self, Driver, Known, Values};
-use crate::failure::{Failure, Result};
+use crate::client::drivers::{self, Driver};
+use crate::client::managed::{self, Roots, Service};
+use crate::client::served::{Served, Verified, look, shown};
+use crate::client::trusted::{self, Trusted};
+use crate::client::values::{OwnCertificate, Values};
+use crate::client::warnings::Shown;
+use crate::client::{client_of, forms};
+use crate::failure::{Ending, Failure, Result};
 use crate::report::escape::for_terminal;
-use crate::report::json::{self, SCHEMA_VERSION};
-use crate::target::{Client, Given, Said};
+use crate::report::json;
+use crate::report::screen::Screen;
+use crate::target::{Client, Said, shown as shown_word};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   pgseal client ./pgseal
   pgseal client 'host=db1 user=app dbname=shop sslrootcert=ca.crt' --driver pgjdbc --driver asyncpg
+  pgseal client 15/main --driver node-postgres@8.23.1 --ca-path /etc/ssl/db-ca.crt
+  pgseal client db1:5432 -U app -d shop --trust-on-first-use
 
-No password is among what is printed: it belongs into a password file, or where the application keeps its secrets.")]
+One connection is made, as far as the request for a password, to see that what is told verifies. No password is asked for or
+shown: it belongs into a password file, PGPASSWORD, or where the application keeps its secrets.
+Exit status: 0 where what is told verifies, 1 where it does not or that could not be seen.")]
 pub(crate) struct Options {
-    /// HOST[:PORT], a connection string, a folder made by `pgseal up`, a data directory, a cluster such as 15/main
+    /// HOST[:PORT], a connection string, a folder made by `pgseal up`, a data directory, a cluster such as 15/main,
+    /// container:NAME
     target: String,
     /// The role to log in as
     #[arg(short = 'U', long, value_name = "USER")]
@@ -33,42 +43,50 @@ pub(crate) struct Options {
     /// The database to log in to
     #[arg(short = 'd', long, value_name = "DBNAME")]
     dbname: Option<String>,
-    /// The file with the CA that clients trust
-    #[arg(long, value_name = "FILE")]
+    /// The CA that clients trust: a file here, or the system's store
+    #[arg(long, value_name = "FILE|system")]
     sslrootcert: Option<String>,
+    /// Where clients find the CA, if not where it lies here
+    #[arg(long, value_name = "PATH")]
+    ca_path: Option<String>,
+    /// Believe what answers now, where no CA is known
+    #[arg(long, conflicts_with = "sslrootcert")]
+    trust_on_first_use: bool,
     /// Only this driver; may be said more than once
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME[@VERSION]")]
     driver: Vec<String>,
+    /// disable, allow, prefer, require, verify-ca or verify-full
+    #[arg(long, value_name = "SSLMODE", default_value = "verify-full")]
+    mode: String,
+    /// The client's own certificate
+    #[arg(long, value_name = "FILE", requires = "key")]
+    cert: Option<PathBuf>,
+    /// The key of --cert, 0600
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
     /// How the result is shown
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
 
-/// The JSON of `pgseal client`.
-#[derive(Debug, Serialize)]
-struct Told {
-    schema_version: u32,
-    target: String,
-    host: String,
-    port: u16,
-    username: String,
-    dbname: String,
-    sslrootcert: String,
-    drivers: Vec<DriverRow>,
-}
-
-#[derive(Debug, Serialize)]
-struct DriverRow {
-    driver: String,
-    version: String,
-    known: &'static str,
-    /// None where it cannot verify this server.
-    text: Option<String>,
-    mind: String,
+/// Everything that is shown.
+pub(super) struct Handout {
+    pub(super) target: String,
+    pub(super) values: Values,
+    pub(super) trusted: Trusted,
+    pub(super) served: Served,
+    pub(super) managed: Option<Service>,
+    pub(super) forms: forms::Forms,
+    pub(super) drivers: Vec<Driver>,
+    /// Whether drivers were asked for by name.
+    pub(super) asked: bool,
+    pub(super) certificate: Option<Shown>,
+    pub(super) warnings: Vec<String>,
 }
 
 pub(crate) async fn run(options: Options) -> Result<Outcome> {
     warn_about_password(&options.target);
+    let mode = mode_of(&options.mode)?;
     let wanted = match options.driver.as_slice() {
         [] => drivers::all()?,
         names => names.iter().map(|name| drivers::named(name)).collect::<Result<_>>()?,
@@ -79,99 +97,147 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
         sslrootcert: options.sslrootcert.as_deref(),
         libpq: LibpqVersion::NEWEST,
     };
-    let values = values(&options.target, &client_of(&options.target, &said).await?)?;
-    let told = Told {
-        schema_version: SCHEMA_VERSION,
-        target: options.target,
-        drivers: wanted.iter().map(|driver| row(driver, &values)).collect::<Result<_>>()?,
-        host: values.host,
-        port: values.port,
-        username: values.user,
-        dbname: values.dbname,
-        sslrootcert: values.ca,
+    let mut client = client_of(&options.target, &said).await?;
+    let own = own_certificate(&options)?;
+    if let Some(own) = &own {
+        client.show_certificate(&own.certificate, &own.key)?;
+    }
+    let (host, port) = one_host(&client)?;
+    let managed = managed::of_host(&host);
+    let trusted = trust(&options, &client, managed.as_ref()).await?;
+    let served = look(&client, SslMode::VerifyFull, &trusted.given).await;
+    let chain = match served.chain.first() {
+        None if served.verified == Verified::No => shown(&client).await.unwrap_or_default(),
+        _ => served.chain.clone(),
     };
-    Ok(Outcome::well(match options.format {
-        Format::Human => human(&told),
-        Format::Json => json::text(&told)?,
-    }))
+    let now = OffsetDateTime::now_utc();
+    let certificate = chain.first().map(|leaf| Shown::of(leaf, &host, now));
+    let values = Values {
+        host,
+        port,
+        user: client.username.clone(),
+        dbname: client.dbname.clone(),
+        mode,
+        ca: trusted.path.clone(),
+        own,
+    };
+    let handout = Handout {
+        target: shown_word(&options.target),
+        forms: forms::of(&values)?,
+        warnings: warnings(&values, &served, &trusted, certificate.as_ref()),
+        values,
+        trusted,
+        served,
+        managed,
+        drivers: wanted,
+        asked: !options.driver.is_empty(),
+        certificate,
+    };
+    let text = match options.format {
+        Format::Human => human(&handout, Screen::of_stdout()),
+        Format::Json => json::text(&told(&handout))?,
+    };
+    let ending = if handout.served.verified == Verified::Yes { Ending::Well } else { Ending::NotProved };
+    Ok(Outcome { text, ending })
 }
 
-fn values(word: &str, client: &Client) -> Result<Values> {
+fn mode_of(word: &str) -> Result<SslMode> {
+    word.parse().map_err(|error: pgseal_wire::InvalidSslMode| {
+        Failure::usage(error.to_string()).hint("--mode verify-full")
+    })
+}
+
+/// The certificate and the key, as absolute paths.
+fn own_certificate(options: &Options) -> Result<Option<OwnCertificate>> {
+    let (Some(certificate), Some(key)) = (&options.cert, &options.key) else { return Ok(None) };
+    let absolute = |path: &PathBuf| {
+        let found = std::fs::canonicalize(path)
+            .map_err(|error| Failure::io("find the client certificate's file", path, &error))?;
+        found.to_str().map(str::to_owned).ok_or_else(|| {
+            Failure::new(format!(
+                "the path {} is not UTF-8, and no connection string can hold it",
+                found.display()
+            ))
+        })
+    };
+    Ok(Some(OwnCertificate { certificate: absolute(certificate)?, key: absolute(key)? }))
+}
+
+/// Where clients go: one host, by name or address.
+fn one_host(client: &Client) -> Result<(String, u16)> {
     let [route] = client.routes.as_slice() else {
         return Err(Failure::usage(format!("the connection string names {} servers", client.routes.len()))
             .hint("ask for them one by one"));
     };
-    let Given::File(file) = &client.given else {
-        return Err(Failure::stopped(format!("no file with the CA of {} is known", for_terminal(word)))
-            .because("without one no driver verifies the server")
-            .hint("pgseal client TARGET --sslrootcert FILE"));
-    };
-    if route.host.is_empty() || route.host.starts_with('/') {
-        return Err(Failure::usage(
-            "a Unix socket never carries TLS, and an address alone is no name to verify",
-        )
+    if route.socket_path().is_some() {
+        return Err(Failure::usage(format!(
+            "{} is a Unix socket, which never carries TLS",
+            for_terminal(&route.host)
+        ))
         .hint("name the host that clients on the network use"));
     }
-    let ca = std::fs::canonicalize(file)
-        .map_err(|error| Failure::io("find the root certificate file", Path::new(file), &error))?;
-    let ca = ca.to_str().ok_or_else(|| {
-        Failure::new(format!("the path {} is not UTF-8, and no connection string can hold it", ca.display()))
-    })?;
-    let mut text = Conninfo::new();
-    let port = route.port.to_string();
-    let mode = SslMode::VerifyFull.to_string();
-    for (name, value) in [
-        ("host", route.host.as_str()),
-        ("port", &port),
-        ("user", &client.username),
-        ("dbname", &client.dbname),
-        ("sslmode", &mode),
-        ("sslrootcert", ca),
-    ] {
-        text.set(name, value).map_err(|error| Failure::usage(error.to_string()))?;
+    if route.host.is_empty() {
+        // libpq's own words.
+        return Err(Failure::usage("host name must be specified for a verified SSL connection")
+            .hint("host=NAME beside hostaddr"));
     }
-    Ok(Values {
-        host: route.host.clone(),
-        port: route.port,
-        user: client.username.clone(),
-        dbname: client.dbname.clone(),
-        ca: ca.to_owned(),
-        uri: text.to_uri(Secrets::Omitted).to_string(),
-    })
+    Ok((route.host.clone(), route.port))
 }
 
-fn row(driver: &Driver, values: &Values) -> Result<DriverRow> {
-    let by_address = values.host.parse::<IpAddr>().is_ok();
-    let (text, mind) = match &driver.no_address {
-        Some(why) if by_address => (None, why.clone()),
-        _ => (Some(driver.told(values)?), driver.mind.clone()),
+/// The CA that is known, or how to come to know one.
+async fn trust(options: &Options, client: &Client, managed: Option<&Service>) -> Result<Trusted> {
+    let path = options.ca_path.as_deref();
+    if options.trust_on_first_use {
+        return trusted::of_first_use(&shown(client).await?, path, client);
+    }
+    if let Some(trusted) = trusted::of_client(client, path)? {
+        return Ok(trusted);
+    }
+    let target = for_terminal(&shown_word(&options.target));
+    let unknown = || {
+        Failure::stopped(format!("no CA of {target} is known, and without one no driver verifies the server"))
     };
-    Ok(DriverRow {
-        driver: driver.name.clone(),
-        version: driver.version.clone(),
-        known: match driver.known {
-            Known::Measured => "measured",
-            Known::Read => "read, not run",
-        },
-        text,
-        mind,
+    Err(match managed {
+        Some(service) if service.roots == Roots::System => return trusted::of_system(path),
+        Some(service) => unknown()
+            .because(format!("this is {}: {}", service.name, service.how))
+            .because(format!("its documentation: {}", service.documentation))
+            .hint("pgseal client TARGET --sslrootcert FILE"),
+        None => unknown()
+            .because("the CA comes from who runs the server; one signed by a public authority verifies with --sslrootcert system")
+            .because(
+                "--trust-on-first-use takes the CA that the server itself shows now: somebody in the middle at this moment would be believed from then on",
+            )
+            .hint("pgseal client TARGET --sslrootcert FILE"),
     })
 }
 
-fn human(told: &Told) -> String {
-    let mut lines = vec![format!(
-        "{}:{} · user {}, database {} · CA {}",
-        for_terminal(&told.host),
-        told.port,
-        for_terminal(&told.username),
-        for_terminal(&told.dbname),
-        for_terminal(&told.sslrootcert)
-    )];
-    for row in &told.drivers {
-        lines.push(format!("\n{} ({}, {})", row.driver, row.version, row.known));
-        let text = row.text.as_deref().unwrap_or("cannot verify this server");
-        lines.push(format!("  {}", for_terminal(text)));
-        lines.push(format!("  mind: {}", row.mind));
+/// What to know before anything is handed out.
+fn warnings(values: &Values, served: &Served, trusted: &Trusted, certificate: Option<&Shown>) -> Vec<String> {
+    let mut said = certificate.map(Shown::for_all).unwrap_or_default();
+    if trusted.from == trusted::From::FirstUse {
+        said.push(
+            "nobody vouched for this CA but who answered just now: compare its fingerprint with the one on the server before anything relies on it".to_owned(),
+        );
     }
-    lines.join("\n")
+    if values.mode != SslMode::VerifyFull {
+        said.push(format!("{}: {}", values.mode, lets_through(values.mode)));
+    }
+    if served.insists_on_certificate && values.own.is_none() {
+        said.push(
+            "the server wants a client certificate: pgseal client TARGET --cert FILE --key FILE".to_owned(),
+        );
+    }
+    said
+}
+
+/// What a weaker mode lets through, with a root file.
+const fn lets_through(mode: SslMode) -> &'static str {
+    match mode {
+        SslMode::Disable => "everything goes in plaintext",
+        SslMode::Allow => "plaintext, unless the server refuses that",
+        SslMode::Prefer => "plaintext, where the server has no TLS or its chain does not verify",
+        SslMode::Require | SslMode::VerifyCa => "any certificate of the same CA, whatever its name",
+        SslMode::VerifyFull => "nobody but the server",
+    }
 }

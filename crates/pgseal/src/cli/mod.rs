@@ -2,6 +2,7 @@
 
 mod cert;
 mod client;
+mod client_report;
 mod doctor;
 mod down;
 mod hba;
@@ -77,7 +78,7 @@ enum Verb {
     /// The sslmode table, live: what each mode comes to here, who can listen, who can come between
     Modes(modes::Options),
     /// What each driver has to be told so that it verifies this server, chain and name
-    Client(client::Options),
+    Client(Box<client::Options>),
     /// Certificates
     #[command(subcommand)]
     Cert(cert::Verb),
@@ -137,7 +138,7 @@ async fn carry_out(verb: Verb) -> Result<Outcome> {
         Verb::Sessions(options) => sessions::run(options).await,
         Verb::Rotate(options) => rotate::run(*options).await,
         Verb::Modes(options) => modes::run(options).await,
-        Verb::Client(options) => client::run(options).await,
+        Verb::Client(options) => client::run(*options).await,
         Verb::Cert(verb) => cert::run(verb).await,
         Verb::Hba(verb) => hba::run(*verb).await,
     }

@@ -3,6 +3,14 @@
 //! Knows what a server's own files and its folder say to clients; refuses to know what comes of a connection.
 
 pub(crate) mod drivers;
+pub(crate) mod forms;
+pub(crate) mod managed;
+mod nearest;
+pub(crate) mod served;
+mod syntax;
+pub(crate) mod trusted;
+pub(crate) mod values;
+pub(crate) mod warnings;
 
 use std::path::Path;
 

@@ -158,6 +158,12 @@ impl Client {
         home.join(".postgresql/root.crt").display().to_string()
     }
 
+    /// A certificate of its own, with the key's file.
+    pub(crate) fn show_certificate(&mut self, certificate: &str, key: &str) -> Result<()> {
+        set(&mut self.asked, "sslcert", certificate)?;
+        set(&mut self.asked, "sslkey", key)
+    }
+
     pub(crate) fn set_mode(&mut self, mode: SslMode) -> Result<()> {
         set(&mut self.asked, "sslmode", mode.as_str())
     }
