@@ -111,6 +111,7 @@ mod what_is_no_rule_file_is_said_to_be_none;
 mod what_is_printed_as_json_is_what_the_schemas_say;
 mod what_no_container_can_be_made_of_is_said_and_nothing_is_left;
 mod what_people_read_of_rules_stays_as_it_is;
+mod what_people_read_of_secure_stays_as_it_is;
 mod what_people_read_stays_as_it_is;
 mod what_secure_changed_is_undone_to_the_byte;
 mod what_secure_may_not_write_is_said_before_it_begins;

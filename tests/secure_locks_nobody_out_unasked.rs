@@ -69,7 +69,7 @@ fn plaintext_sessions_are_ended_where_that_is_asked_for_and_no_others() {
         );
         let local = Resident::new(&living, Psql::to(socket), "local");
         let words = ["--enforce", "--even-if-locked-out", "--end-plaintext-sessions"];
-        living.secure(&words, &by).run().succeeded().says("1 sessions from before, 1 of them ended now");
+        living.secure(&words, &by).run().succeeded().says("1 session from before, 1 of them ended now");
         plain.was_ended();
         sealed.stayed();
         local.stayed();

@@ -3,9 +3,7 @@
 
 use std::fs;
 
-use crate::harness::{Account, Forge, Install, Pgseal, Ran, Sandbox, Sealed, record};
-
-const LOCALES: [(&str, &str); 2] = [("utf8", "C.UTF-8"), ("ascii", "C")];
+use crate::harness::{Account, Forge, Install, LOCALES, Pgseal, Ran, Sandbox, Sealed, compare, mask};
 
 #[test]
 fn the_screens_of_up_status_verify_and_down_stay_as_they_are() {
@@ -77,48 +75,4 @@ fn seen(name: &str, server: &Sealed, ran: &Ran) {
         .replace(&format!("as user {}", server.fact("run_as")), "as user USER")
         .replace(&server.port().to_string(), "PORT");
     compare(name, &mask(&text));
-}
-
-fn compare(name: &str, text: &str) {
-    insta::with_settings!({prepend_module_to_snapshot => false, omit_expression => true}, {
-        insta::assert_snapshot!(name, text);
-    });
-    record("what people read stays as it is", 1);
-}
-
-/// Masks what every run has anew: dates, process numbers, fingerprints, serial numbers.
-fn mask(text: &str) -> String {
-    text.lines().map(mask_line).collect::<Vec<_>>().join("\n")
-}
-
-fn mask_line(line: &str) -> String {
-    let mut masked = String::new();
-    let mut before = "";
-    for word in line.split_inclusive(' ') {
-        let bare = word.trim_end().trim_end_matches([',', ';', ')']);
-        let mask = match bare {
-            _ if before == "pid" => "PID",
-            _ if before == "serial" => "SERIAL",
-            _ if is_date(bare) => "DATE",
-            _ if is_fingerprint(bare) => "FINGERPRINT",
-            _ => bare,
-        };
-        masked.push_str(&word.replacen(bare, mask, 1));
-        before = bare;
-    }
-    masked
-}
-
-/// `2026-11-24`, alone or with a time of day.
-fn is_date(word: &str) -> bool {
-    let digits = word.bytes().filter(u8::is_ascii_digit).count();
-    (word.len() == 10 && digits == 8 || word.len() == 20 && digits == 14 && word.ends_with('Z'))
-        && word.as_bytes().get(4) == Some(&b'-')
-}
-
-/// Pairs of hexadecimal digits, whole or with their middle left out.
-fn is_fingerprint(word: &str) -> bool {
-    let pairs: Vec<&str> = word.split(':').collect();
-    let pair = |text: &&str| text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    pairs.len() > 3 && pairs.iter().filter(|text| !matches!(**text, "…" | "...")).all(pair)
 }

@@ -240,7 +240,11 @@ fn who_is_there(facts: &Facts) -> String {
     let clients = facts.sessions.iter().filter(|seen| !seen.own);
     let tls = clients.clone().filter(|seen| seen.tls.is_some()).count();
     let plaintext = clients.clone().filter(|seen| seen.is_plaintext()).count();
-    format!("{} sessions ({tls} TLS, {plaintext} plaintext)", clients.count())
+    format!("{} ({tls} TLS, {plaintext} plaintext)", sessions(clients.count()))
+}
+
+fn sessions(count: usize) -> String {
+    format!("{count} session{}", if count == 1 { "" } else { "s" })
 }
 
 pub(super) fn human(done: &Done, screen: Screen) -> String {
@@ -279,7 +283,7 @@ pub(super) fn human(done: &Done, screen: Screen) -> String {
         lines.push(screen.line(
             Mark::Mind,
             "still in plaintext",
-            &format!("{} sessions from before{ended}; new ones are refused", done.surviving),
+            &format!("{} from before{ended}; new ones are refused", sessions(done.surviving)),
         ));
     }
     lines.join("\n")
