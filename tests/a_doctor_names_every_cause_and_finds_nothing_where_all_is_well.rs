@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
 
 use crate::harness::{
-    APP, APP_PASSWORD, Account, Forge, Living, Pgseal, Resident, Schema, Sealed, record, this_year, versions,
-    versions_in_turn,
+    APP, APP_PASSWORD, Account, Forge, Forged, Living, Pgseal, Resident, Schema, Sealed, named_and_gone,
+    record, run, this_year, versions, versions_in_turn,
 };
 
 /// `local` for the superuser alone, by whom the socket belongs to; plaintext let in nowhere.
@@ -56,10 +57,12 @@ struct Ill {
     made: fn(&Living),
     /// Beside the files, which are put back.
     healed: fn(&Living),
+    /// Whether the server loads it.
+    reloaded: bool,
 }
 
 const fn ill(name: &'static str, made: fn(&Living)) -> Ill {
-    Ill { name, of: |_| true, made, healed: |_| () }
+    Ill { name, of: |_| true, made, healed: |_| (), reloaded: true }
 }
 
 fn pem(living: &Living) -> std::path::PathBuf {
@@ -67,6 +70,10 @@ fn pem(living: &Living) -> std::path::PathBuf {
 }
 
 fn ills() -> Vec<Ill> {
+    of_rules().into_iter().chain(of_settings()).chain(of_certificates()).chain(of_the_inside()).collect()
+}
+
+fn of_rules() -> Vec<Ill> {
     vec![
         ill("plaintext-accepted", |living| living.prepend_hba("host all all all scram-sha-256")),
         ill("weak-method-reachable", |living| living.prepend_hba("hostssl all all all trust")),
@@ -77,18 +84,72 @@ fn ills() -> Vec<Ill> {
         ill("breaks-on-upgrade", |living| {
             living.prepend_hba("hostssl all all 10.0.0.0/8 radius radiusservers=a radiussecrets=b");
         }),
+    ]
+}
+
+fn of_settings() -> Vec<Ill> {
+    vec![
         ill("configuration-errors", |living| living.append_conf("no_such_setting = 1")),
         ill("restart-pending", |living| living.append_conf("max_connections = 201")),
         ill("protocol-too-old", |living| living.append_conf("ssl_min_protocol_version = 'TLSv1'")),
         ill("suites-too-wide", |living| living.append_conf("ssl_ciphers = 'ALL'")),
+        ill("minimum-above-maximum", |living| {
+            living.append_conf("ssl_min_protocol_version = 'TLSv1.3'\nssl_max_protocol_version = 'TLSv1.2'");
+        }),
+        ill("setting-differs", |living| living.append_conf("ssl_prefer_server_ciphers = off")),
+        ill("socket-locked-out", |living| {
+            living.write_hba("local all all reject\nhostssl all all all scram-sha-256\n");
+        }),
+        ill("exception-expired", |living| {
+            let words = ["--enforce", "--except", "app@127.0.0.1/32", "--until", "2020-01-01"];
+            living.prepend_hba("hostnossl all app 127.0.0.1/32 scram-sha-256");
+            living.reload();
+            living.secure(&words, &Account::current()).run().succeeded();
+        }),
         Ill {
-            of: |version| version == 12,
-            ..ill("minimum-above-maximum", |living| {
-                living.append_conf(
-                    "ssl_min_protocol_version = 'TLSv1.3'\nssl_max_protocol_version = 'TLSv1.2'",
-                );
+            reloaded: false,
+            ..ill("rules-not-loaded", |living| living.prepend_hba("hostssl all all 10.0.0.0/8 reject"))
+        },
+        Ill {
+            of: |version| version < 14,
+            ..ill("breaks-on-upgrade", |living| {
+                living.prepend_hba("hostssl all all 10.0.0.0/8 scram-sha-256 clientcert=1");
             })
         },
+    ]
+}
+
+fn of_certificates() -> Vec<Ill> {
+    vec![
+        ill("crl-outdated", |living| {
+            let authority = Forge::new("clients");
+            let gone = authority.revocation_list_until(&[7], this_year().0);
+            given(living, "clients.crt", authority.certificate());
+            given(living, "clients.crl", &gone);
+            living.append_conf("ssl_ca_file = 'clients.crt'\nssl_crl_file = 'clients.crl'");
+        }),
+        ill("dh-weak", |living| {
+            let made = openssl(living, "openssl dhparam -dsaparam 1024");
+            given(living, "dh.pem", &made);
+            living.append_conf("ssl_dh_params_file = 'dh.pem'");
+        }),
+        ill("key-weak", |living| {
+            let words = "openssl req -x509 -newkey rsa:1024 -nodes -subj /CN=localhost -days 90 \
+                         -addext subjectAltName=DNS:localhost -keyout /dev/stdout";
+            let made = openssl(living, words);
+            let (key, certificate) = made.split_at(made.find("-----BEGIN CERT").expect("there is one"));
+            given(living, "weak.crt", certificate);
+            given(living, "weak.key", key);
+            fs::set_permissions(living.data().join("weak.key"), fs::Permissions::from_mode(0o600))
+                .expect("it is the test's");
+            living.append_conf("ssl_cert_file = 'weak.crt'\nssl_key_file = 'weak.key'");
+        }),
+        ill("channel-binding-impossible", |living| {
+            put(living, &Forge::new("another").ed25519_leaf(&["localhost"]).one_pem());
+        }),
+        ill("key-open-to-others", |living| {
+            fs::set_permissions(pem(living), fs::Permissions::from_mode(0o640)).expect("it is the test's");
+        }),
         Ill {
             of: |version| version < 18,
             ..ill("curve-list-unsupported", |living| {
@@ -105,7 +166,7 @@ fn ills() -> Vec<Ill> {
         }),
         ill("certificate-expiring", |living| {
             let (from, _) = this_year();
-            let soon = from + std::time::Duration::from_secs(9 * 86_400);
+            let soon = from + Duration::from_secs(9 * 86_400);
             put(
                 living,
                 &Forge::new("another").leaf_dated(&["localhost", "127.0.0.1", "::1"], from, soon).one_pem(),
@@ -113,7 +174,7 @@ fn ills() -> Vec<Ill> {
         }),
         ill("certificate-unfit", |living| {
             let (from, _) = this_year();
-            let gone = from + std::time::Duration::from_secs(60);
+            let gone = from + Duration::from_secs(60);
             put(living, &Forge::new("another").leaf_dated(&["localhost"], from, gone).one_pem());
         }),
         ill("certificate-not-served", |living| {
@@ -137,6 +198,11 @@ fn ills() -> Vec<Ill> {
                 "ssl_cert_file = 'ssl-cert-snakeoil.pem'\nssl_key_file = 'ssl-cert-snakeoil.pem'",
             );
         }),
+    ]
+}
+
+fn of_the_inside() -> Vec<Ill> {
+    vec![
         Ill {
             healed: |living| {
                 living.sql("DROP ROLE old;");
@@ -166,6 +232,20 @@ fn ills() -> Vec<Ill> {
             })
         },
     ]
+}
+
+/// A file of the server's in its data directory.
+fn given(living: &Living, name: &str, content: &str) {
+    let path = living.data().join(name);
+    fs::write(&path, content).expect("it is the test's");
+    living.account().own(&path);
+}
+
+/// What a command of openssl prints.
+fn openssl(living: &Living, words: &str) -> String {
+    let mut shell = Account::current().command("sh", living.sandbox().path());
+    shell.current_dir("/").args(["-c", words]);
+    run(shell, b"", Duration::from_secs(60)).succeeded().stdout().to_owned()
 }
 
 fn put(living: &Living, content: &str) {
@@ -208,9 +288,15 @@ fn is_named_and_mended(living: &Living, version: u32, ill: &Ill, well: &BTreeSet
         (path, bytes, mode)
     });
     (ill.made)(living);
-    living.reload();
-    let ran = doctor(living, &by).run().never_mentions("secret").never_mentions("PRIVATE KEY");
-    assert!(ran.stdout().contains(ill.name), "{} of {version}:\n{ran}", ill.name);
+    if ill.reloaded {
+        living.reload();
+    }
+    let ran = doctor(living, &by).args(["--format", "json"]).run();
+    let ran = ran.never_mentions("secret").never_mentions("PRIVATE KEY");
+    let told = ran.json();
+    let named = told["findings"].as_array().expect("a list").iter().find(|one| one["name"] == ill.name);
+    let named = named.unwrap_or_else(|| panic!("{} of {version}:\n{ran}", ill.name));
+    let evidence = named["evidence"].as_str().expect("a text").to_owned();
     for (path, bytes, mode) in kept {
         fs::write(&path, bytes).expect("it is the test's");
         fs::set_permissions(&path, mode).expect("it is the test's");
@@ -218,7 +304,37 @@ fn is_named_and_mended(living: &Living, version: u32, ill: &Ill, well: &BTreeSet
     (ill.healed)(living);
     living.reload();
     assert_eq!(&names(doctor(living, &by)), well, "{} of {version} is mended", ill.name);
+    named_and_gone(ill.name, version, &evidence);
     record("a cause is named while it is there and not once it is mended", 1);
+}
+
+#[test]
+fn a_server_that_listens_everywhere_and_one_whose_certificate_was_renewed_elsewhere_are_told() {
+    let by = Account::current();
+    let version = versions()[0];
+    let mut living = healthy(version);
+    let well = names(doctor(&living, &by));
+    living.append_conf("listen_addresses = '0.0.0.0'");
+    living.restart();
+    let open = names(doctor(&living, &by));
+    assert!(open.contains("listens-everywhere") && !well.contains("listens-everywhere"), "{open:?}");
+    named_and_gone("listens-everywhere", version, "listen_addresses = '0.0.0.0'");
+
+    let authority = Forge::new("a company");
+    let files = |leaf: &Forged| {
+        let file = |name: &str, mode, text: &str| living.sandbox().file_of(&by, name, mode, text);
+        (file("fullchain.pem", 0o644, &leaf.certificate), file("privkey.pem", 0o600, &leaf.key))
+    };
+    let names_of_it = ["localhost", "127.0.0.1"];
+    let (certificate, key) = files(&authority.leaf(&names_of_it));
+    let secured = living.verb("secure", &["--yes", "--allow-unseen", "--cert"], &by);
+    secured.arg(&certificate).arg("--key").arg(&key).run().succeeded();
+    assert!(!names(doctor(&living, &by)).contains("certificate-source-newer"));
+    let (from, until) = this_year();
+    let (from, until) = (from + Duration::from_secs(60), until + Duration::from_secs(86_400));
+    files(&authority.leaf_dated(&names_of_it, from, until));
+    assert!(names(doctor(&living, &by)).contains("certificate-source-newer"));
+    named_and_gone("certificate-source-newer", version, "the file that it was taken from holds a newer one");
 }
 
 #[test]

@@ -57,7 +57,8 @@ fn its_rules_let_tls_alone_in_and_nobody_over_the_socket() {
         hba(&["explain", "-U", "app", "--addr", "192.0.2.1"]).run().succeeded().says("scram-sha-256");
         let streams = hba(&["explain", "-U", "app", "--addr", "192.0.2.1", "--replication"]).run();
         streams.succeeded().says("no line fits: refused");
-        let doctor = living.verb("doctor", &[], &by).run().says("not looked at");
+        let doctor = living.verb("doctor", &["--fail-on", "medium"], &by).run().ended(1);
+        let doctor = doctor.says("socket-locked-out").says("has no local line").says("not looked at");
         doctor.says("no pg_hba.conf entry for host \"[local]\"");
         for verb in ["verify", "sessions"] {
             living.verb(verb, &[], &by).run().ended(3).complains(WAY_IN);
@@ -68,6 +69,7 @@ fn its_rules_let_tls_alone_in_and_nobody_over_the_socket() {
         // Such a line is enough.
         living.prepend_hba(&format!("local all {SUPERUSER} scram-sha-256"));
         living.reload();
+        assert!(!finds(&living, "socket-locked-out"));
         living.secure(&["--enforce"], &by).run().succeeded();
         record("the rules of a guide are told for what they are", 1);
     }

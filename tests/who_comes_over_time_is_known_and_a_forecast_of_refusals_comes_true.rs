@@ -242,4 +242,27 @@ fn enforcement_is_forecast_with_who_came_before_and_is_gone_by_now() {
     });
     let ran = living.verb("sessions", &["--would-lock-out", "--enforce"], &by).run().ended(1);
     ran.says("refused").says("role1 on postgres from 127.0.0.1 \"nightly job\"").never_mentions("\"web\"");
+    // And secure stops for it, though nobody of them is connected.
+    let before = living.kept_files();
+    let ran = living.secure(&["--enforce"], &by).run().ended(1);
+    let ran = ran
+        .complains("1 client that came before would be locked out")
+        .complains("not connected now; came 1×");
+    ran.complains("role1 on postgres from 127.0.0.1 \"nightly job\"").never_mentions("\"web\"");
+    assert_eq!(living.kept_files(), before);
+    let plan = living.verb("secure", &["--enforce", "--dry-run", "--format", "json"], &by).run().succeeded();
+    Schema::of("secure").admits(&plan.json());
+    let row = plan.json()["locked_out"][0].clone();
+    assert_eq!((&row["sessions"], &row["recorded"]["count"]), (&0.into(), &1.into()), "{row}");
+
+    // It has moved once it comes with TLS, in a later second than it last came without.
+    let second = || living.sql("SELECT date_trunc('second', clock_timestamp())");
+    let last = second();
+    while second() == last {}
+    recorded_while(&living, || {
+        psql(&living, "role1", "nightly job", false, "postgres", "127.0.0.1").run("SELECT 1").succeeded();
+    });
+    living.secure(&["--enforce"], &by).run().succeeded();
+    psql(&living, "role1", "nightly job", true, "postgres", "127.0.0.1").run("SELECT 1").ended(2);
+    record("enforcement stops for who is in the ledger alone", 1);
 }

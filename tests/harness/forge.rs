@@ -41,11 +41,17 @@ impl Forge {
     /// The authority of a pgseal folder, with its own key.
     #[track_caller]
     pub(crate) fn of_folder(dir: &Path) -> Self {
+        Self::of_ca(&dir.join("ca"))
+    }
+
+    /// A CA's own folder, with its key.
+    #[track_caller]
+    pub(crate) fn of_ca(dir: &Path) -> Self {
         let read = |name: &str| {
             fs::read_to_string(dir.join(name)).unwrap_or_else(|e| panic!("could not read {name}: {e}"))
         };
-        let certificate = read("ca/server-ca.crt");
-        let key = KeyPair::from_pem(&read("ca/server-ca.key")).expect("the CA key can be read");
+        let certificate = read("server-ca.crt");
+        let key = KeyPair::from_pem(&read("server-ca.key")).expect("the CA key can be read");
         let issuer = Issuer::from_ca_cert_pem(&certificate, key).expect("the CA certificate can be read");
         Self { certificate, issuer }
     }
@@ -67,6 +73,15 @@ impl Forge {
         let key = KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).expect("an RSA key can be made");
         let mut params = leaf_params(names, not_before, not_after);
         params.key_usages.push(KeyUsagePurpose::KeyEncipherment);
+        let certificate = params.signed_by(&key, &self.issuer).expect("it can be signed").pem();
+        Forged { certificate, key: key.serialize_pem() }
+    }
+
+    /// The same with an Ed25519 key.
+    pub(crate) fn ed25519_leaf(&self, names: &[impl AsRef<str>]) -> Forged {
+        let (not_before, not_after) = this_year();
+        let key = KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("an Ed25519 key can be made");
+        let params = leaf_params(names, not_before, not_after);
         let certificate = params.signed_by(&key, &self.issuer).expect("it can be signed").pem();
         Forged { certificate, key: key.serialize_pem() }
     }
@@ -102,6 +117,12 @@ impl Forge {
     /// A list of revoked serial numbers, as PEM, current for a month.
     pub(crate) fn revocation_list(&self, serials: &[u64]) -> String {
         let now = OffsetDateTime::now_utc();
+        self.revocation_list_until(serials, now + Duration::days(30))
+    }
+
+    /// The same, to be renewed by then.
+    pub(crate) fn revocation_list_until(&self, serials: &[u64], next_update: OffsetDateTime) -> String {
+        let now = OffsetDateTime::now_utc();
         let revoked = |serial: &u64| RevokedCertParams {
             serial_number: SerialNumber::from(*serial),
             revocation_time: now - Duration::hours(1),
@@ -109,8 +130,8 @@ impl Forge {
             invalidity_date: None,
         };
         let params = CertificateRevocationListParams {
-            this_update: now - Duration::hours(1),
-            next_update: now + Duration::days(30),
+            this_update: next_update.min(now) - Duration::hours(1),
+            next_update,
             crl_number: SerialNumber::from(1),
             issuing_distribution_point: None,
             revoked_certs: serials.iter().map(revoked).collect(),

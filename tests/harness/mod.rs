@@ -7,6 +7,7 @@
 mod account;
 mod bystander;
 mod canary;
+mod catalogue;
 mod cluster;
 mod composed;
 mod conf_scribe;
@@ -58,6 +59,7 @@ mod tree;
 pub(crate) use account::Account;
 pub(crate) use bystander::Bystander;
 pub(crate) use canary::Canary;
+pub(crate) use catalogue::named_and_gone;
 pub(crate) use cluster::Cluster;
 pub(crate) use composed::Composed;
 pub(crate) use conf_scribe::{CONF, ConfScribe};

@@ -7,6 +7,7 @@ pub mod certificate;
 pub mod chain;
 pub mod crl;
 mod der;
+mod dh;
 pub mod dn;
 pub mod encryption;
 pub mod extensions;
@@ -35,6 +36,7 @@ pub use chain::{
     ChainFault, ChainRefusal, Purpose, VerifiedChain, order_of, verify_chain, verify_chain_with_lists,
 };
 pub use crl::{RevocationList, RevocationListError, RevocationListFault};
+pub use dh::dh_prime_bits;
 pub use fingerprint::Fingerprint;
 pub use key::{KeyError, KeyPem, KeyType};
 pub use names::{LibpqRules, NameRefusal, libpq_matches};

@@ -1,5 +1,7 @@
 //! `pgseal doctor`.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -7,26 +9,30 @@ use time::OffsetDateTime;
 use super::Outcome;
 use super::options::Format;
 use crate::doctor::settings::{Row as SettingRow, rows};
-use crate::doctor::{Examined, Unseen, examine};
+use crate::doctor::{Examined, Unseen, examine, far};
 use crate::failure::{Ending, Failure, Result};
 use crate::findings::{Finding, Severity, names, page};
 use crate::policy::Policy;
 use crate::report::escape::for_terminal;
 use crate::report::json::{self, SCHEMA_VERSION};
 use crate::report::screen::{Mark, Screen};
-use crate::target::{Asked, Target, login};
+use crate::target::{Asked, Target, connection_subject, login, shown};
+use crate::verify::administrator::administrator;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   pgseal doctor 15/main
   pgseal doctor container:db --fail-on medium
   pgseal doctor ./pgseal --settings
+  pgseal doctor 15/main --fix --dry-run     what would mend what was found
   pgseal doctor --explain certificate-not-served
 
-Nothing is changed. A server that is down is looked at by its files. Exit status: 1 when something at or
+Without --fix nothing is changed; with it, what `secure`, `rotate` and `undo` know how to take back. A server that is down is looked at by its files. Exit status: 1 when something at or
 above --fail-on was found.")]
+// Each is a word of its own on the command line.
+#[allow(clippy::struct_excessive_bools)]
 pub(crate) struct Options {
-    /// A data directory, a cluster such as 15/main, a folder made by `pgseal up`, or container:NAME
+    /// A data directory, a cluster such as 15/main, a folder made by `pgseal up`, container:NAME, or a connection string
     #[arg(required_unless_present = "explain")]
     target: Option<String>,
     /// The superuser to look from inside as
@@ -44,6 +50,21 @@ pub(crate) struct Options {
     /// Every TLS setting with its value, where that comes from, and the version's default
     #[arg(long)]
     settings: bool,
+    /// Mend what can be mended by `secure` and `rotate`: planned, proved or rolled back; then look again
+    #[arg(long, conflicts_with_all = ["settings", "explain"])]
+    fix: bool,
+    /// With --fix: what would be done
+    #[arg(long, requires = "fix")]
+    dry_run: bool,
+    /// With --fix: do not ask
+    #[arg(long, requires = "fix")]
+    yes: bool,
+    /// With --fix: issue certificates with the CA in this folder [default: whence the present one came]
+    #[arg(long, value_name = "DIR", requires = "fix")]
+    ca: Option<PathBuf>,
+    /// With --fix: make a CA in this folder, and issue with it
+    #[arg(long, value_name = "DIR", requires = "fix", conflicts_with = "ca")]
+    new_ca: Option<PathBuf>,
     /// What a finding means and what mends it; `all` for every one
     #[arg(long, value_name = "NAME", conflicts_with_all = ["target", "settings"])]
     explain: Option<String>,
@@ -78,6 +99,9 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
     let target = options.target.as_deref().unwrap_or_default();
     let policy = Policy::named(&options.policy)?;
     let asked = Asked { username: options.username.clone(), dbname: options.dbname.clone() };
+    if let Target::Connection(text) = Target::parse(target)? {
+        return far(&options, &text, &policy).await;
+    }
     let mut place = Target::place(target).await?;
     if options.settings {
         let server = place.running().await?;
@@ -89,10 +113,48 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
             rows.map_err(|why| Failure::new(format!("could not read the settings of {target}: {why}")))?;
         return settings(target, &rows, options.format);
     }
+    if options.fix {
+        drop(place);
+        return super::doctor_fix::run(super::doctor_fix::Order {
+            target: target.to_owned(),
+            asked,
+            policy: options.policy,
+            ca: options.ca,
+            new_ca: options.new_ca,
+            dry_run: options.dry_run,
+            yes: options.yes,
+            fail_on: options.fail_on,
+            format: options.format,
+        })
+        .await;
+    }
     let examined = examine(&mut place, target, &asked, policy, OffsetDateTime::now_utc()).await?;
+    told(target, &examined, &options)
+}
+
+/// What a connection string gives.
+async fn far(options: &Options, text: &str, policy: &Policy) -> Result<Outcome> {
+    let word = shown(text);
+    if options.fix {
+        return Err(Failure::usage("--fix: that needs the server's files, and a connection string reaches none")
+            .hint("its data directory, cluster or container on its own machine, or pgseal secure for what SQL can set"));
+    }
+    super::verify::warn_about_password(text);
+    if options.settings {
+        let subject = connection_subject(text, None).await?;
+        let unread = |why: String| Failure::new(format!("could not read the settings of {word}: {why}"));
+        let session = administrator(&subject).await.map_err(unread)?;
+        let rows = rows(&session).await;
+        session.close().await;
+        return settings(&word, &rows.map_err(unread)?, options.format);
+    }
+    told(&word, &far::examine(text, policy, OffsetDateTime::now_utc()).await?, options)
+}
+
+fn told(target: &str, examined: &Examined, options: &Options) -> Result<Outcome> {
     let failing = examined.findings.iter().any(|finding| finding.severity >= options.fail_on);
     let text = match options.format {
-        Format::Human => human(target, &examined, Screen::of_stdout()),
+        Format::Human => human(target, examined, Screen::of_stdout()),
         Format::Json => json::text(&Row {
             schema_version: SCHEMA_VERSION,
             target,

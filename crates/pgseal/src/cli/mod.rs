@@ -4,6 +4,7 @@ mod cert;
 mod client;
 mod client_report;
 mod doctor;
+mod doctor_fix;
 mod down;
 mod hba;
 mod modes;

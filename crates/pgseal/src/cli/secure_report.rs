@@ -13,6 +13,8 @@ use crate::secure::facts::Facts;
 use crate::secure::lockout::LockedOut;
 use crate::secure::plan::Plan;
 use crate::secure::run::{Done, State};
+use crate::sessions::ledger::Times;
+use crate::sessions::replay::driver;
 
 /// The JSON of `pgseal secure` (docs/schema/secure.json).
 #[derive(Debug, Serialize)]
@@ -62,6 +64,9 @@ struct LockedOutRow<'a> {
     application: &'a str,
     sessions: usize,
     since: &'a str,
+    /// From the ledger of `pgseal sessions --record`.
+    recorded: Option<&'a Times>,
+    driver: Option<&'static str>,
     reason: &'a str,
 }
 
@@ -142,6 +147,8 @@ fn locked_out_row(client: &LockedOut) -> LockedOutRow<'_> {
         application: &client.application,
         sessions: client.sessions,
         since: &client.since,
+        recorded: client.recorded.as_ref(),
+        driver: driver(&client.application),
         reason: &client.why,
     }
 }
@@ -201,7 +208,12 @@ pub(super) fn plan_text(
     }
     if !locked_out.is_empty() {
         lines.push(String::new());
-        lines.push(format!("Would be locked out (connected now: {})", locked_out.len()));
+        let connected = locked_out.iter().filter(|client| client.is_connected()).count();
+        let recorded = match locked_out.len() - connected {
+            0 => String::new(),
+            before => format!(", recorded before: {before}"),
+        };
+        lines.push(format!("Would be locked out (connected now: {connected}{recorded})"));
         lines.extend(
             locked_out
                 .iter()

@@ -3,14 +3,17 @@
 use std::path::Path;
 
 use pgseal_pki::crl::read_revocation_lists;
-use pgseal_pki::{Certificate, KeyKind};
+use pgseal_pki::{Certificate, KeyKind, LibpqRules, dh_prime_bits, libpq_matches};
 use time::OffsetDateTime;
 
 use super::Notes;
 use crate::place::Place;
+use crate::secure::facts::Facts;
 
 /// RFC 8996's companions and OpenSSL's level 2: less than this is refused (112 bits).
 const SHORTEST_RSA: usize = 2048;
+/// The same for Diffie-Hellman (RFC 8247 and OpenSSL's level 2).
+const SHORTEST_PRIME: usize = 2048;
 const LIMIT: u64 = 16 << 20;
 /// Debian's placeholder lies under this name (ssl-cert).
 const SNAKEOIL: &str = "ssl-cert-snakeoil";
@@ -37,6 +40,40 @@ pub(super) fn judge(leaf: &Certificate, others: &[Certificate], file: &str, note
     }
     if let Some(root) = others.iter().find(|other| other.self_signed()) {
         notes.find("root-in-chain", root.subject().to_string());
+    }
+}
+
+/// Addresses that are listened on by name of their own, and that no client could verify.
+pub(super) fn addresses(facts: &Facts, notes: &mut Notes<'_>) {
+    let Ok(present) = &facts.certificate else { return };
+    let not_named: Vec<String> = facts
+        .listens_on
+        .iter()
+        .filter(|address| !address.is_loopback())
+        .map(ToString::to_string)
+        .filter(|address| libpq_matches(&present.leaf, address, LibpqRules::default()).is_err())
+        .collect();
+    if !not_named.is_empty() {
+        notes.find("certificate-address-not-named", not_named.join(", "));
+    }
+}
+
+/// Parameters of one's own are taken as they are (be-secure-openssl.c, initialize_dh); without a file it is the
+/// built-in group of 2048 bits.
+pub(super) async fn diffie_hellman(place: &mut Place, file: &str, notes: &mut Notes<'_>) {
+    if file.is_empty() {
+        return;
+    }
+    let path = place.data.join(file);
+    match place.hands.read(&path, LIMIT).await {
+        Ok(bytes) => {
+            if let Some(bits) = dh_prime_bits(&bytes).filter(|bits| *bits < SHORTEST_PRIME) {
+                notes.find("dh-weak", format!("{file}: {bits} bits"));
+            }
+        }
+        Err(failure) => {
+            notes.unseen("ssl_dh_params_file", failure.sentence().to_owned(), "the file that it names");
+        }
     }
 }
 

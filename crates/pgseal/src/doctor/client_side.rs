@@ -6,14 +6,14 @@ use pgseal_pki::{Certificate, read_bundle};
 
 use super::Notes;
 use crate::privilege::files;
-use crate::secure::facts::Present;
 use crate::target::environment::{home, variable};
 
 const LIMIT: u64 = 4 << 20;
 
-pub(super) fn look(present: Option<&Present>, notes: &mut Notes<'_>) {
-    if let (Some(path), Some(present)) = (home(".postgresql/root.crt"), present) {
-        root(&path, present, notes);
+pub(super) fn look(chain: Option<&[Certificate]>, notes: &mut Notes<'_>) {
+    if let (Some(path), Some(chain)) = (home(".postgresql/root.crt"), chain.filter(|chain| !chain.is_empty()))
+    {
+        root(&path, chain, notes);
     }
     let passfile = variable("PGPASSFILE").map(Into::into).or_else(|| home(".pgpass"));
     if let Some(path) = passfile
@@ -30,15 +30,14 @@ pub(super) fn look(present: Option<&Present>, notes: &mut Notes<'_>) {
 }
 
 /// libpq takes this file without being told to, and verifies by it from sslmode=require on.
-fn root(path: &Path, present: &Present, notes: &mut Notes<'_>) {
+fn root(path: &Path, chain: &[Certificate], notes: &mut Notes<'_>) {
     let Ok(bytes) = files::read_named(path, LIMIT) else { return };
     let roots = match read_bundle(&bytes) {
         Ok(bundle) => bundle.certificates,
         Err(error) => return notes.find("home-root-of-another-ca", format!("{}: {error}", path.display())),
     };
-    let chain: Vec<&Certificate> = std::iter::once(&present.leaf).chain(&present.others).collect();
     let known = chain.iter().any(|certificate| {
-        roots.iter().any(|root| root == *certificate || certificate.check_signed_by(root).is_ok())
+        roots.iter().any(|root| root == certificate || certificate.check_signed_by(root).is_ok())
     });
     if !known {
         let evidence = format!("{} holds no CA of this server's certificate", path.display());

@@ -1,14 +1,14 @@
 //! What the server itself says of its files: errors, what waits for a restart, what is not loaded.
 
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 use pgseal_wire::Session;
 
 use super::Notes;
 use crate::hba::fetch::compared;
 use crate::hba::loaded::Loaded;
-use crate::secure::facts::Facts;
-use crate::sql::rows_of;
+use crate::sql::{rows_of, text_of};
 
 /// Both views read the files now, as the next reload would (guc.c, hba.c). Rows without a type are errors, too:
 /// the view does not say so of every one.
@@ -25,7 +25,7 @@ const ERRORS: [(&str, &str); 2] = [
     ),
 ];
 
-pub(super) async fn look(session: &Session, facts: &Facts, notes: &mut Notes<'_>) {
+pub(super) async fn look(session: &Session, hba: Option<&Path>, notes: &mut Notes<'_>) {
     for (name, query) in ERRORS {
         match rows_of(session, query, &[]).await {
             Ok(rows) if rows.is_empty() => {}
@@ -38,7 +38,13 @@ pub(super) async fn look(session: &Session, facts: &Facts, notes: &mut Notes<'_>
         }
     }
     pending(session, notes).await;
-    let path = facts.hba.named.as_os_str().as_bytes().into();
+    let path = match hba {
+        Some(path) => path.as_os_str().as_bytes().into(),
+        None => match text_of(session, "SELECT current_setting('hba_file')", &[]).await {
+            Ok(path) => path.into(),
+            Err(why) => return notes.unseen("whether pg_hba.conf is loaded", why, "a superuser's login"),
+        },
+    };
     match compared(session, &path).await {
         Loaded::Newer(times) => notes.find("rules-not-loaded", format!("changed and loaded: {times}")),
         Loaded::Unknown(why) => {

@@ -3,7 +3,10 @@
 
 mod certificate;
 mod client_side;
+pub(crate) mod far;
 mod inside;
+mod log;
+mod outside;
 mod peers;
 mod resting;
 mod rules;
@@ -14,14 +17,16 @@ use pgseal_wire::Session;
 use serde::Serialize;
 use time::OffsetDateTime;
 
+use self::outside::Outside;
 use crate::failure::Result;
 use crate::findings::Finding;
 use crate::place::Place;
 use crate::policy::Policy;
-use crate::secure::facts::Facts;
+use crate::secure::facts::{Facts, Present};
 use crate::secure::judge::judge;
 use crate::secure::observe::observe;
 use crate::secure::restart;
+use crate::secure::run::newer_source;
 use crate::secure::wish::{Source, Wish};
 use crate::server::process::RunningServer;
 use crate::target::{Asked, login};
@@ -101,7 +106,10 @@ async fn enter(place: &mut Place, server: &RunningServer, asked: &Asked) -> Resu
     let who = login(place, server, asked)?;
     let session = place.session(server, &who).await?;
     match observe(place, server, &session, &who).await {
-        Ok(facts) => Ok((session, facts)),
+        Ok(mut facts) => {
+            facts.newer_source = newer_source(place, &facts).unwrap_or_default();
+            Ok((session, facts))
+        }
         Err(failure) => {
             session.close().await;
             Err(failure)
@@ -127,12 +135,21 @@ async fn running(
             notes.find("start-would-fail", format!("{}: {reason}", claim.evidence));
         }
     }
+    if let Some(evidence) = restart::open_key(place, &facts.settings).await {
+        notes.find("key-open-to-others", evidence);
+    }
     certificate::revocation(place, facts.setting("ssl_crl_file"), now, notes).await;
-    settings::judge(facts, notes);
+    certificate::diffie_hellman(place, facts.setting("ssl_dh_params_file"), notes).await;
+    certificate::addresses(facts, notes);
+    settings::judge(&facts.settings, facts.version, notes);
     rules::judge(facts, now, notes);
-    inside::look(session, facts, notes).await;
-    peers::look(session, facts, notes).await;
-    client_side::look(facts.certificate.as_ref().ok(), notes);
+    inside::look(session, Some(&facts.hba.named), notes).await;
+    peers::look(session, facts.in_recovery, notes).await;
+    log::look(place, session, notes).await;
+    if let Some(from_outside) = Outside::of(facts) {
+        outside::look(from_outside, &wish.policy, now, notes).await;
+    }
+    client_side::look(facts.certificate.as_ref().ok().map(Present::chain).as_deref(), notes);
     Ok(())
 }
 

@@ -5,14 +5,13 @@ use pgseal_conf::conninfo::Conninfo;
 use pgseal_wire::Session;
 
 use super::Notes;
-use crate::secure::facts::Facts;
 use crate::sql::rows_of;
 
 /// Everything of one database alone is looked at in the one that was logged in to.
 const OTHERS: &str = "the same in each other database: -d DBNAME";
 
-pub(super) async fn look(session: &Session, facts: &Facts, notes: &mut Notes<'_>) {
-    if facts.in_recovery {
+pub(super) async fn look(session: &Session, in_recovery: bool, notes: &mut Notes<'_>) {
+    if in_recovery {
         standby(session, notes).await;
         return;
     }

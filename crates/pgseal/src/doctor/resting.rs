@@ -15,7 +15,7 @@ use crate::place::Place;
 use crate::place::log::last_words;
 use crate::secure::facts::Setting;
 use crate::secure::present;
-use crate::secure::restart::files_at_start;
+use crate::secure::restart::{files_at_start, open_key};
 
 /// What holds when nothing sets it (guc_tables.c).
 const DEFAULTS: [(&str, &str); 6] = [
@@ -79,6 +79,9 @@ async fn configuration(place: &mut Place, version: PgVersion, now: OffsetDateTim
     if !matches!(pgseal_conf::settings::parse_bool(ssl.as_bytes()), Some(true)) {
         return notes.find("tls-off", "ssl is off in the files");
     }
+    if let Some(evidence) = open_key(place, &settings).await {
+        notes.find("key-open-to-others", evidence);
+    }
     match present::look(place, &settings).await {
         Ok(present) => {
             let file = settings.get("ssl_cert_file").map_or("", |setting| setting.value.as_str());
@@ -94,7 +97,7 @@ async fn configuration(place: &mut Place, version: PgVersion, now: OffsetDateTim
                     }
                 }
             }
-            client_side::look(Some(&present), notes);
+            client_side::look(Some(&present.chain()), notes);
         }
         Err(why) => notes.find("start-would-fail", why),
     }

@@ -1,7 +1,8 @@
 //! What pg_hba.conf allows that few people mean. Pure.
 
 use pgseal_conf::PgVersion;
-use pgseal_conf::hba::{ConnectionType, Method, Server};
+use pgseal_conf::hba::proof::{Purposes, Question, Verdict, admission};
+use pgseal_conf::hba::{Channel, ConnectionType, Method, Ruleset, Server};
 use time::OffsetDateTime;
 
 use super::Notes;
@@ -35,6 +36,10 @@ pub(super) fn of(source: &Source, version: PgVersion, now: OffsetDateTime, notes
     if !socket.is_empty() {
         notes.find("socket-trust", some(&socket));
     }
+    let over_the_socket = Question::about(Channel::Local).wanting(Purposes::Databases);
+    if let Verdict::NoPath(_) = admission(&ruleset.rules, &over_the_socket, &source.world()) {
+        notes.find("socket-locked-out", socket_lines(&ruleset, source));
+    }
     let weak = weaknesses(&readings(source, &[version]), &source.world());
     for name in ["ident-reachable", "dead-line"] {
         let lines: Vec<String> = weak
@@ -57,6 +62,16 @@ pub(super) fn of(source: &Source, version: PgVersion, now: OffsetDateTime, notes
         let said = later_rules.errors().next().map(|error| format!("line {}: {}", error.line, error.message));
         notes.find("breaks-on-upgrade", format!("from {later} on, {}", said.unwrap_or_default()));
     }
+}
+
+/// What stands where a way in over the socket would.
+fn socket_lines(ruleset: &Ruleset, source: &Source) -> String {
+    let local = ruleset.rules.iter().filter(|rule| matches!(rule.connection, ConnectionType::Local));
+    let lines: Vec<String> = local.map(|rule| format!("line {} {}", rule.line, rule.method.name())).collect();
+    if lines.is_empty() {
+        return format!("{} has no local line", source.path);
+    }
+    format!("{}: {}", source.path, some(&lines))
 }
 
 fn some(lines: &[String]) -> String {

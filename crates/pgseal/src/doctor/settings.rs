@@ -1,11 +1,13 @@
 //! The TLS settings: what is odd about them, and each with where it comes from.
 
+use std::collections::BTreeMap;
+
 use pgseal_conf::PgVersion;
 use pgseal_wire::Session;
 use serde::Serialize;
 
 use super::Notes;
-use crate::secure::facts::Facts;
+use crate::secure::facts::Setting;
 use crate::sql::rows_of;
 
 /// One setting as the server has it.
@@ -42,26 +44,26 @@ pub(crate) async fn rows(session: &Session) -> Result<Vec<Row>, String> {
     rows.iter().map(read).collect::<Result<_, _>>().map_err(|error| error.to_string())
 }
 
-pub(super) fn judge(facts: &Facts, notes: &mut Notes<'_>) {
-    let on = |name: &str| facts.setting(name) == "on";
-    if !facts.setting("ssl_passphrase_command").is_empty() && !on("ssl_passphrase_command_supports_reload") {
+pub(super) fn judge(settings: &BTreeMap<String, Setting>, version: PgVersion, notes: &mut Notes<'_>) {
+    let value = |name: &str| settings.get(name).map_or("", |setting| setting.value.as_str());
+    let on = |name: &str| value(name) == "on";
+    if !value("ssl_passphrase_command").is_empty() && !on("ssl_passphrase_command_supports_reload") {
         notes.find("key-without-reload", "ssl_passphrase_command_supports_reload = off");
     }
-    let (least, most) =
-        (facts.setting("ssl_min_protocol_version"), facts.setting("ssl_max_protocol_version"));
+    let (least, most) = (value("ssl_min_protocol_version"), value("ssl_max_protocol_version"));
     // TLSv1 < TLSv1.1 < TLSv1.2 < TLSv1.3, also as texts. From 13 on the server refuses to load such a pair.
     if !most.is_empty() && least > most {
         notes.find("minimum-above-maximum", format!("{least} and {most}"));
     }
-    let curve = facts.setting("ssl_ecdh_curve");
-    if facts.version < PgVersion::V18 && curve.contains([':', ',']) {
+    let curve = value("ssl_ecdh_curve");
+    if version < PgVersion::V18 && curve.contains([':', ',']) {
         notes.find("curve-list-unsupported", format!("ssl_ecdh_curve = '{curve}'"));
     }
-    let groups = facts.setting("ssl_groups");
-    if facts.version >= PgVersion::V18 && !groups.to_ascii_uppercase().contains("MLKEM") {
+    let groups = value("ssl_groups");
+    if version >= PgVersion::V18 && !groups.to_ascii_uppercase().contains("MLKEM") {
         notes.find("no-post-quantum-group", format!("ssl_groups = '{groups}'"));
     }
-    let listened = facts.setting("listen_addresses");
+    let listened = value("listen_addresses");
     if listened.split(',').any(|word| matches!(word.trim(), "*" | "0.0.0.0" | "::")) {
         notes.find("listens-everywhere", format!("listen_addresses = '{listened}'"));
     }

@@ -57,6 +57,22 @@ impl Grade {
     }
 }
 
+/// The part of `doctor --fix` that mends a finding, in the order in which they are carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Fix {
+    /// A new certificate.
+    Certificate,
+    /// A new certificate with a key of the usual type.
+    KeyType,
+    /// The policy's settings.
+    Settings,
+    /// Weak methods become SCRAM.
+    Scram,
+    /// No plaintext over TCP.
+    Enforce,
+}
+
 /// One entry of the catalogue.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -64,6 +80,8 @@ struct Entry {
     severity: Severity,
     why: String,
     mend: String,
+    /// What of `doctor --fix` mends it; none where a person has to decide.
+    fix: Option<Fix>,
     /// The best grade that a server with it may still have; none where it costs nothing.
     grade: Option<Grade>,
 }
@@ -81,6 +99,9 @@ pub(crate) struct Finding {
     /// The best grade that is left.
     #[serde(skip)]
     pub(crate) grade: Option<Grade>,
+    /// What of `doctor --fix` mends it.
+    #[serde(skip)]
+    pub(crate) fix: Option<Fix>,
 }
 
 fn catalogue() -> &'static BTreeMap<String, Entry> {
@@ -99,8 +120,9 @@ pub(crate) fn page(name: &str) -> Option<String> {
     let entry = catalogue().get(name)?;
     let grade =
         entry.grade.map_or_else(String::new, |grade| format!(" Best grade of a scan: {}.", grade.letter()));
+    let fix = if entry.fix.is_some() { " `pgseal doctor TARGET --fix` does." } else { "" };
     Some(format!(
-        "## {name}\n\nSeverity: {}.{grade}\n\nWhy it matters: {}.\n\nWhat mends it: `{}`.\n",
+        "## {name}\n\nSeverity: {}.{grade}\n\nWhy it matters: {}.\n\nWhat mends it: `{}`.{fix}\n",
         entry.severity.word(),
         entry.why,
         entry.mend.replace("{target}", "TARGET")
@@ -118,6 +140,7 @@ impl Finding {
             why: entry.map_or("", |entry| entry.why.as_str()),
             mend: entry.map_or_else(String::new, |entry| entry.mend.replace("{target}", target)),
             grade: entry.and_then(|entry| entry.grade),
+            fix: entry.and_then(|entry| entry.fix),
         }
     }
 

@@ -14,6 +14,11 @@ pub(crate) fn ledger_file(server: &str) -> Result<PathBuf> {
     Ok(private_folder("ledgers")?.join(format!("{server}.json")))
 }
 
+/// The same, where it may be; nothing is made.
+pub(crate) fn find_ledger_file(server: &str) -> Result<Option<PathBuf>> {
+    Ok(find_private_folder("ledgers")?.map(|folder| folder.join(format!("{server}.json"))))
+}
+
 /// A folder of ours, made where it is not there yet.
 pub(crate) fn private_folder(name: &str) -> Result<PathBuf> {
     let root = state_folder()?;

@@ -14,6 +14,8 @@ use crate::hba::source::Source;
 use crate::journal::View;
 use crate::privilege::files::Status;
 use crate::sessions::Seen;
+use crate::sessions::client::Client;
+use crate::sessions::ledger::Times;
 
 pub(crate) struct Facts {
     pub(crate) version: PgVersion,
@@ -57,6 +59,8 @@ pub(crate) struct Facts {
     /// What clients in a network of its own call it.
     pub(crate) own_names: Vec<SubjectAltName>,
     pub(crate) sessions: Vec<Seen>,
+    /// Who was recorded in the ledger of `pgseal sessions`, where there is one.
+    pub(crate) recorded: BTreeMap<Client, Times>,
     pub(crate) roles: Option<Roles>,
     /// Roles that may log in and have no SCRAM verifier.
     pub(crate) without_scram: Vec<String>,
@@ -101,6 +105,13 @@ pub(crate) struct Present {
     pub(crate) key: Result<(), String>,
     /// Whether the key is behind a passphrase.
     pub(crate) encrypted: bool,
+}
+
+impl Present {
+    /// The leaf first.
+    pub(crate) fn chain(&self) -> Vec<Certificate> {
+        std::iter::once(&self.leaf).chain(&self.others).cloned().collect()
+    }
 }
 
 /// Our own files, where there are some.

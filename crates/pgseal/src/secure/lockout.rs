@@ -1,13 +1,16 @@
-//! Who is connected now and could not come back after the change. Pure.
+//! Who is connected now, or was recorded in the ledger, and could not come back after the change. Pure.
 
 use std::collections::BTreeMap;
 
-use pgseal_conf::hba::{Channel, ClientName, Connection, Purpose, World, decide};
+use pgseal_conf::hba::{Ruleset, World};
 
 use super::facts::Facts;
 use super::plan::{Plan, StageKind};
 use crate::policy::Policy;
-use crate::sessions::Seen;
+use crate::sessions::client::{Client, How};
+use crate::sessions::ledger::Times;
+use crate::sessions::replay::{Fate, driver, fate};
+use crate::sql::APPLICATION;
 
 /// Sessions of one client that fare alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,8 +19,11 @@ pub(crate) struct LockedOut {
     pub(crate) database: String,
     pub(crate) address: String,
     pub(crate) application: String,
+    /// Those that stand now; 0: it is known from the ledger alone.
     pub(crate) sessions: usize,
     pub(crate) since: String,
+    /// How often it came, and when last, where the ledger tells.
+    pub(crate) recorded: Option<Times>,
     pub(crate) why: String,
 }
 
@@ -26,68 +32,140 @@ impl LockedOut {
     pub(crate) fn line(&self) -> String {
         let application =
             if self.application.is_empty() { String::new() } else { format!(" \"{}\"", self.application) };
-        let times = if self.sessions == 1 { String::new() } else { format!(", {} sessions", self.sessions) };
+        let driver = driver(&self.application).map(|driver| format!(", by {driver}")).unwrap_or_default();
+        let known = match (&self.recorded, self.sessions) {
+            (Some(times), 0) => {
+                format!("not connected now; came {}×, {} … {}", times.count, times.first, times.last)
+            }
+            (Some(times), _) => format!("since {}, came {}× since {}", self.since, times.count, times.first),
+            (None, 1) => format!("since {}", self.since),
+            (None, sessions) => format!("since {}, {sessions} sessions", self.since),
+        };
         format!(
-            "{} on {} from {}{application}: {} (since {}{times})",
-            self.user, self.database, self.address, self.why, self.since
+            "{} on {} from {}{application}{driver}: {} ({known})",
+            self.user, self.database, self.address, self.why
         )
+    }
+
+    pub(crate) const fn is_connected(&self) -> bool {
+        self.sessions > 0
     }
 }
 
-/// Every client that would be refused, or of whom that cannot be told.
+/// A client that is known, from now or from the ledger.
+struct Known {
+    sessions: usize,
+    since: String,
+    recorded: Option<Times>,
+}
+
+/// Every client that would be refused, or of whom that cannot be told: those connected now first.
 pub(crate) fn locked_out(facts: &Facts, plan: &Plan, policy: &Policy) -> Vec<LockedOut> {
-    let mut clients: BTreeMap<(String, String, String, String, String), LockedOut> = BTreeMap::new();
+    let rules = after(facts, plan);
+    let judged = Judged { facts, enforce: plan.enforce, policy, rules: &rules };
+    let known = known(facts);
+    let mut all: Vec<LockedOut> = known
+        .iter()
+        .filter_map(|(client, told)| Some((client, told, judged.refused(client)?)))
+        .filter(|(client, told, _)| told.sessions > 0 || !judged.has_moved(client, told, &known))
+        .map(|(client, told, why)| LockedOut {
+            user: client.user.clone(),
+            database: client.database.clone().unwrap_or_else(|| "replication".to_owned()),
+            address: client.address.clone().unwrap_or_else(|| "local".to_owned()),
+            application: client.application.clone(),
+            sessions: told.sessions,
+            since: told.since.clone(),
+            recorded: told.recorded.clone(),
+            why,
+        })
+        .collect();
+    all.sort_by_key(|client| !client.is_connected());
+    all
+}
+
+/// Who is connected now, and who is in the ledger.
+fn known(facts: &Facts) -> BTreeMap<Client, Known> {
+    let mut all: BTreeMap<Client, Known> = BTreeMap::new();
     for seen in facts.sessions.iter().filter(|seen| !seen.own) {
-        let Some(why) = refused(facts, plan, policy, seen) else { continue };
-        let text = |value: &Option<String>| value.clone().unwrap_or_default();
-        let address = seen.address.map_or_else(|| "local".to_owned(), |ip| ip.to_string());
-        let database = seen.database.clone().unwrap_or_else(|| "replication".to_owned());
-        let key =
-            (text(&seen.user), database.clone(), address.clone(), seen.application.clone(), why.clone());
-        let client = clients.entry(key).or_insert_with(|| LockedOut {
-            user: text(&seen.user),
-            database,
-            address,
-            application: seen.application.clone(),
+        let client = all.entry(Client::of(seen)).or_insert_with(|| Known {
             sessions: 0,
             since: seen.since.clone(),
-            why,
+            recorded: None,
         });
         client.sessions += 1;
         if seen.since < client.since {
             client.since.clone_from(&seen.since);
         }
     }
-    clients.into_values().collect()
+    // Our own looks come in plaintext where no TLS verifies yet, and with TLS as soon as it does.
+    let others = facts.recorded.iter().filter(|(client, _)| client.application != APPLICATION);
+    for (client, times) in others {
+        let known = all.entry(client.clone()).or_insert_with(|| Known {
+            sessions: 0,
+            since: times.first.clone(),
+            recorded: None,
+        });
+        known.recorded = Some(times.clone());
+    }
+    all
 }
 
-fn refused(facts: &Facts, plan: &Plan, policy: &Policy, seen: &Seen) -> Option<String> {
-    if let Some(tls) = &seen.tls {
-        if policy.allows_protocol(&tls.version) == Some(false) {
-            return Some(format!("speaks {}, and {} will be the oldest", tls.version, policy.min_protocol));
+struct Judged<'f> {
+    facts: &'f Facts,
+    enforce: bool,
+    policy: &'f Policy,
+    /// As they will be.
+    rules: &'f Ruleset,
+}
+
+impl Judged<'_> {
+    fn refused(&self, client: &Client) -> Option<String> {
+        match &client.how {
+            How::Tls { version, .. } if self.policy.allows_protocol(version) == Some(false) => {
+                Some(format!("speaks {version}, and {} will be the oldest", self.policy.min_protocol))
+            }
+            How::Tls { suite, .. } if self.policy.allows_suite(suite) == Some(false) => {
+                Some(format!("speaks {suite}, which will not be offered"))
+            }
+            How::Plaintext if self.enforce => self.refused_in_plaintext(client),
+            How::Unknown if self.enforce => Some("whether it has TLS was not to be seen".to_owned()),
+            How::Tls { .. } | How::Plaintext | How::Unknown | How::Gss | How::Local => None,
         }
-        if policy.allows_suite(&tls.suite) == Some(false) {
-            return Some(format!("speaks {}, which will not be offered", tls.suite));
-        }
-        return None;
     }
-    if !plan.enforce || !seen.is_plaintext() {
-        return None;
-    }
-    let rules = after(facts, plan);
-    let world = World { roles: facts.roles.clone(), interfaces: None };
-    match decide(&rules.rules, &connection(seen), &world).admits(&rules.rules) {
-        Some(true) => None,
-        _ if !facts.offers_tls() => {
-            Some("in plaintext, and no TLS was offered yet: whether it could is not known".to_owned())
+
+    fn refused_in_plaintext(&self, client: &Client) -> Option<String> {
+        let world = World { roles: self.facts.roles.clone(), interfaces: None };
+        match fate(client, self.rules, &world) {
+            Fate::LetIn => None,
+            _ if !self.facts.offers_tls() => {
+                Some("in plaintext, and no TLS was offered yet: whether it could is not known".to_owned())
+            }
+            Fate::Refused => Some("in plaintext, though TLS is offered".to_owned()),
+            Fate::CannotTell => {
+                Some("in plaintext, and what decides about it hinges on more than the file".to_owned())
+            }
         }
-        Some(false) => Some("in plaintext, though TLS is offered".to_owned()),
-        None => Some("in plaintext, and what decides about it hinges on more than the file".to_owned()),
+    }
+
+    /// Whether the same client came in a way that stays open only after it was last seen in this one.
+    fn has_moved(&self, client: &Client, told: &Known, known: &BTreeMap<Client, Known>) -> bool {
+        let last = told.recorded.as_ref().map_or(told.since.as_str(), |times| times.last.as_str());
+        let same = |other: &Client| Client { how: client.how.clone(), ..other.clone() } == *client;
+        let first = |other: &Known| {
+            let recorded = other.recorded.as_ref().map(|times| times.first.clone());
+            recorded.into_iter().chain((other.sessions > 0).then(|| other.since.clone())).min()
+        };
+        let since = known
+            .iter()
+            .filter(|(other, _)| other.how != client.how && same(other) && self.refused(other).is_none())
+            .filter_map(|(_, told)| first(told))
+            .min();
+        since.is_some_and(|since| since.as_str() > last)
     }
 }
 
 /// The rules as they will be.
-fn after(facts: &Facts, plan: &Plan) -> pgseal_conf::hba::Ruleset {
+fn after(facts: &Facts, plan: &Plan) -> Ruleset {
     let written = plan
         .stages
         .iter()
@@ -97,17 +175,4 @@ fn after(facts: &Facts, plan: &Plan) -> pgseal_conf::hba::Ruleset {
         .next();
     let text = written.map_or_else(|| facts.hba.bytes.clone(), |write| write.bytes.to_vec());
     facts.rules.ruleset_of(text, facts.version)
-}
-
-fn connection(seen: &Seen) -> Connection {
-    Connection {
-        channel: Channel::Plain,
-        address: seen.address,
-        name: ClientName::Unknown,
-        user: seen.user.as_deref().unwrap_or_default().into(),
-        purpose: seen
-            .database
-            .as_deref()
-            .map_or(Purpose::Replication, |database| Purpose::Database(database.into())),
-    }
 }

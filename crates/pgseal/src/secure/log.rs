@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use pgseal_wire::Session;
 
-use super::log_lines::readable;
+use super::log_lines::{readable, readable_from_within};
 use crate::place::Place;
 use crate::place::log::{self, LogFormat};
 use crate::sql::rows_of;
@@ -17,7 +17,7 @@ const LIMIT: u64 = 256 << 10;
 /// PostgreSQL speaks: a line each.
 const NOT_RELOADED: &str = include_str!("not-reloaded.txt");
 /// The signal has no other name in any of them.
-const RELOADED: &str = "SIGHUP";
+pub(crate) const RELOADED: &str = "SIGHUP";
 /// Between two looks at a log that others write for the postmaster, and how many there are at most.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(30);
 const SETTLES_WITHIN: u32 = 30;
@@ -111,7 +111,8 @@ impl Mark {
     }
 }
 
-fn is_refusal(line: &str) -> bool {
+/// Whether it says that the postmaster goes on with the TLS that it had.
+pub(crate) fn is_refusal(line: &str) -> bool {
     NOT_RELOADED.lines().any(|words| line.contains(words))
 }
 
@@ -120,6 +121,27 @@ fn worth_showing(said: &[String]) -> &[String] {
     let end = said.iter().position(|line| is_refusal(line)).map_or(LOG_LINES, |at| at + 1);
     let end = end.min(said.len());
     said.get(end.saturating_sub(LOG_LINES)..end).unwrap_or_default()
+}
+
+/// The records at the end of the log, a line each, as many as `limit` bytes hold; why there are none. Of a container it
+/// is what docker gives of its last lines.
+pub(crate) async fn end_of_log(
+    place: &mut Place,
+    session: &Session,
+    limit: u64,
+) -> Result<Vec<String>, String> {
+    match end_of(place, session).await? {
+        At::File { path, format, offset, .. } => {
+            let from = offset.saturating_sub(limit);
+            let bytes = place.read_from(&path, from, limit).await;
+            let bytes = bytes.map_err(|failure| failure.sentence().to_owned())?;
+            Ok(if from == 0 { readable(format, &bytes) } else { readable_from_within(format, &bytes) })
+        }
+        At::Container { .. } => {
+            let lines = place.last_words_of_the_container().await?;
+            Ok(lines.iter().map(|line| without_stamp(line)).collect())
+        }
+    }
 }
 
 async fn end_of(place: &mut Place, session: &Session) -> Result<At, String> {

@@ -25,6 +25,19 @@ pub(super) fn readable(format: LogFormat, bytes: &[u8]) -> Vec<String> {
     records.iter().flat_map(|record| last_lines(record.as_bytes(), usize::MAX)).collect()
 }
 
+/// The same of bytes that begin anywhere: the first line is no whole record. Of CSV it may end within quotes, which is
+/// seen by how many records are made out either way.
+pub(super) fn readable_from_within(format: LogFormat, bytes: &[u8]) -> Vec<String> {
+    let first = bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| at + 1);
+    let rest = bytes.get(first..).unwrap_or_default();
+    let outside = readable(format, rest);
+    if format != LogFormat::Csv {
+        return outside;
+    }
+    let within = readable(format, &[b"\"", rest].concat());
+    if within.len() > outside.len() { within } else { outside }
+}
+
 /// A newline in quotes ends no record.
 fn csv_records(bytes: &[u8]) -> Vec<String> {
     let mut quoted = false;
@@ -71,6 +84,19 @@ mod tests {
         );
         // What was cut off in front is no reason to fall.
         assert!(readable(LogFormat::Csv, text.as_bytes()).len() <= 1);
+    }
+
+    #[test]
+    fn bytes_of_csv_that_begin_within_quotes_lose_that_record_alone() {
+        let whole = format!("{CSV}{CSV}");
+        for from in 1..CSV.len() {
+            let found = readable_from_within(LogFormat::Csv, &whole.as_bytes()[from..]);
+            assert_eq!(
+                found.last().map(String::as_str),
+                readable(LogFormat::Csv, CSV.as_bytes()).last().map(String::as_str),
+                "{from}"
+            );
+        }
     }
 
     #[test]

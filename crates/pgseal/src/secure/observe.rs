@@ -93,6 +93,7 @@ pub(crate) async fn observe(
         sessions: sessions(session)
             .await
             .map_err(|why| Failure::new(format!("could not list sessions: {why}")))?,
+        recorded: BTreeMap::new(),
         roles: roles(session).await.ok(),
         without_scram: without_scram(session, false).await?,
         md5_roles: without_scram(session, true).await?,
@@ -149,7 +150,7 @@ async fn must_be_superuser(session: &Session, who: &Login) -> Result<()> {
 }
 
 /// Roles that may log in without a SCRAM verifier; of all, or of those that have a password.
-async fn without_scram(session: &Session, with_password: bool) -> Result<Vec<String>> {
+pub(crate) async fn without_scram(session: &Session, with_password: bool) -> Result<Vec<String>> {
     const WITHOUT: &str = "SELECT rolname::text FROM pg_authid WHERE rolcanlogin AND \
          CASE WHEN rolpassword IS NULL THEN NOT $1 ELSE rolpassword NOT LIKE 'SCRAM-SHA-256$%' END \
          ORDER BY rolname LIMIT 100000";
@@ -190,7 +191,7 @@ pub(super) async fn not_managed_by_others(place: &mut Place) -> Result<()> {
     Ok(())
 }
 
-pub(super) async fn settings(session: &Session) -> Result<BTreeMap<String, Setting>> {
+pub(crate) async fn settings(session: &Session) -> Result<BTreeMap<String, Setting>> {
     const SETTINGS: &str = "SELECT name, coalesce(setting, ''), source, coalesce(boot_val, '') FROM pg_settings \
          WHERE name LIKE 'ssl%' OR name IN ('listen_addresses', 'port', 'password_encryption', 'config_file', \
          'hba_file', 'ident_file', 'data_directory', 'log_destination', 'logging_collector')";

@@ -65,6 +65,21 @@ pub(crate) async fn files_at_start(
     Ok(())
 }
 
+/// The mode of the key's file, where others than the server may read it (be-secure-common.c,
+/// check_ssl_key_file_permissions).
+pub(crate) async fn open_key(place: &mut Place, settings: &BTreeMap<String, Setting>) -> Option<String> {
+    let named = settings.get("ssl_key_file").map_or("", |setting| setting.value.as_str());
+    let path = in_data(place, named);
+    let (_, found) = place.hands.look(&path).await.ok().flatten()?;
+    let open = found.kind == Kind::File && found.mode & open_bits(found.uid) != 0;
+    open.then(|| format!("{} has mode {:04o}", path.display(), found.mode))
+}
+
+/// The bits that a key's file must not have: its group may read one of root's.
+const fn open_bits(owner: u32) -> u32 {
+    if owner == 0 { 0o037 } else { 0o077 }
+}
+
 /// check_ssl_key_file_permissions (be-secure-common.c).
 async fn key_file(place: &mut Place, path: &Path) -> Result<(), String> {
     let found = place.hands.look(path).await.map_err(|failure| failure.sentence().to_owned())?;
@@ -76,8 +91,7 @@ async fn key_file(place: &mut Place, path: &Path) -> Result<(), String> {
     if found.uid != user.uid && found.uid != 0 {
         return Err("private key file must be owned by the database user or root".to_owned());
     }
-    let open = if found.uid == 0 { 0o037 } else { 0o077 };
-    if found.mode & open != 0 {
+    if found.mode & open_bits(found.uid) != 0 {
         return Err(format!("private key file has group or world access (mode {:04o})", found.mode));
     }
     Ok(())

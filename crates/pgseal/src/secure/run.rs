@@ -1,6 +1,7 @@
 //! From a TARGET to a proved change, and back again when it cannot be proved.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use pgseal_pki::CertificateAuthority;
@@ -24,9 +25,12 @@ use crate::faults;
 use crate::findings::Finding;
 use crate::folder::lock::Lock;
 use crate::interrupt::{Shield, interruptible};
-use crate::journal::{Change, Journal, Origin, Phase, fresh_id};
+use crate::journal::state::find_ledger_file;
+use crate::journal::{Change, Journal, Origin, Phase, fresh_id, key};
 use crate::place::{Login, Place};
 use crate::report::ask::yes_or_stop;
+use crate::sessions::client::Client;
+use crate::sessions::ledger::{Ledger, Times};
 use crate::target::{Asked, Target, login};
 use crate::verify::claim::{ClaimName, Proof};
 
@@ -241,6 +245,9 @@ async fn carry_out(
     let settled = pending::settle(&mut place, &server, &held, who, shield).await?;
     let mut facts = observe(&mut place, &server, &held, who).await?;
     facts.newer_source = newer_source(&place, &facts)?;
+    if wish.enforce && !wish.even_if_locked_out {
+        facts.recorded = recorded(&place, facts.identifier)?;
+    }
     fit_to_be_changed(&facts, word)?;
     let now = OffsetDateTime::now_utc();
     let chosen = choose(&facts, wish, now)?;
@@ -309,7 +316,7 @@ async fn carry_out(
 }
 
 /// The file that the present certificate came from, where an outside renewal has not reached the server.
-pub(super) fn newer_source(place: &Place, facts: &Facts) -> Result<Option<PathBuf>> {
+pub(crate) fn newer_source(place: &Place, facts: &Facts) -> Result<Option<PathBuf>> {
     let journal = Journal::find(facts.identifier, &place.key())?;
     let origin = journal.map(|journal| journal.origin()).transpose()?.flatten();
     match (origin, &facts.certificate) {
@@ -318,6 +325,13 @@ pub(super) fn newer_source(place: &Place, facts: &Facts) -> Result<Option<PathBu
         }
         _ => Ok(None),
     }
+}
+
+/// Who came before and is not connected now, as far as `pgseal sessions --record` has seen it.
+pub(super) fn recorded(place: &Place, identifier: u64) -> Result<BTreeMap<Client, Times>> {
+    let file = find_ledger_file(&key(identifier, &place.key()))?;
+    let ledger = file.map(|file| Ledger::read(&file)).transpose()?.flatten();
+    Ok(ledger.map(|ledger| ledger.clients).unwrap_or_default())
 }
 
 /// Writes down, applies, proves, commits.
@@ -420,16 +434,30 @@ pub(super) fn safe(done: &Done, wish: &Wish, who: &Login) -> Result<()> {
     }
     issuer_is_known(done, wish)?;
     if !done.locked_out.is_empty() && !wish.even_if_locked_out {
-        let clients = done.locked_out.len();
+        let connected = done.locked_out.iter().filter(|client| client.is_connected()).count();
+        let recorded = done.locked_out.len() - connected;
         let rows = done.locked_out.iter().map(LockedOut::line);
         let first = if done.facts.offers_tls() {
             "have them connect with TLS"
         } else {
             "turn TLS on first, without --enforce; when they have come back, enforce"
         };
-        let who =
-            if clients == 1 { "1 client that is".to_owned() } else { format!("{clients} clients that are") };
-        return Err(Failure::stopped(format!("{who} connected now would be locked out"))
+        let now = if connected == 1 {
+            "1 client that is connected now".to_owned()
+        } else {
+            format!("{connected} clients that are connected now")
+        };
+        let before = if recorded == 1 {
+            "1 client that came before".to_owned()
+        } else {
+            format!("{recorded} clients that came before")
+        };
+        let who = match (connected, recorded) {
+            (_, 0) => now,
+            (0, _) => before,
+            _ => format!("{now} and {before}"),
+        };
+        return Err(Failure::stopped(format!("{who} would be locked out"))
             .because_all(rows)
             .because("nothing was changed")
             .hint(format!("{first}; all the same: --even-if-locked-out, best with --confirm-within 10m")));

@@ -101,6 +101,7 @@ pub(super) async fn observe(place: &mut Place, who: &Login) -> Result<Facts> {
         host_name: crate::server::machine::host_name(),
         own_names: place.names().iter().filter_map(|name| name.parse().ok()).collect(),
         sessions: Vec::new(),
+        recorded: BTreeMap::new(),
         roles: None,
         without_scram: Vec::new(),
         md5_roles: Vec::new(),

@@ -1,0 +1,134 @@
+//! A server of which a connection string is all there is: the wire, SQL as far as the login goes, the person's own side; and
+//! what could not be looked at, with what access would show it.
+
+use pgseal_conf::PgVersion;
+use pgseal_wire::Session;
+use time::OffsetDateTime;
+
+use super::outside::{self, Outside};
+use super::{Examined, Notes, Unseen, client_side, inside, peers, rules, settings};
+use crate::failure::{Failure, Result};
+use crate::hba::fetch::over_sql;
+use crate::policy::Policy;
+use crate::scan::scanned::{Scanned, Speaker};
+use crate::secure::observe;
+use crate::sessions::{Seen, sessions};
+use crate::sql::{rows_of, text_of};
+use crate::target::{connection_subject, shown};
+use crate::verify::administrator::administrator;
+use crate::verify::subject::Subject;
+
+const SUPERUSER: &str = "a superuser's login in the connection string";
+const MONITOR: &str = "a login of pg_monitor or of a superuser";
+const ITS_MACHINE: &str =
+    "on the server's own machine: pgseal doctor with its data directory, cluster or container";
+
+/// Looks with what the connection string gives.
+pub(crate) async fn examine(text: &str, policy: &Policy, now: OffsetDateTime) -> Result<Examined> {
+    let word = shown(text);
+    let subject = connection_subject(text, None).await?;
+    let mut notes = Notes { word: &word, findings: Vec::new(), unseen: Vec::new() };
+    let scanned = from_outside(&subject, policy, now, &mut notes).await?;
+    let version = from_inside(&subject, &mut notes).await;
+    client_side::look(scanned.known.chains.first().map(Vec::as_slice), &mut notes);
+    for what in
+        ["key, certificate and revocation files, and whether a restart would work", "the server's log"]
+    {
+        notes.unseen(what, "a connection string reaches no files", ITS_MACHINE);
+    }
+    let running = !matches!(scanned.speaker(), Speaker::Nobody(_));
+    let Notes { mut findings, unseen, .. } = notes;
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    Ok(Examined {
+        version: version.unwrap_or_else(|| "of a version that was not told".to_owned()),
+        running,
+        findings,
+        unseen,
+    })
+}
+
+async fn from_outside(
+    subject: &Subject,
+    policy: &Policy,
+    now: OffsetDateTime,
+    notes: &mut Notes<'_>,
+) -> Result<Scanned> {
+    let address = subject.addresses.first().copied();
+    let address = address.ok_or_else(|| {
+        Failure::new(format!("{} has no address to be looked at from outside", notes.word))
+            .hint("a host name or an address in the connection string")
+    })?;
+    if let Err(why) = &subject.roots {
+        notes.unseen(
+            "whether clients trust its certificate",
+            why.clone(),
+            "sslrootcert=FILE in the connection string",
+        );
+    }
+    let outside = Outside {
+        host: subject.host.clone(),
+        address,
+        port: subject.port,
+        roots: subject.roots.as_ref().ok().cloned(),
+    };
+    let scanned = outside::look(outside, policy, now, notes).await;
+    if let Speaker::Nobody(why) = scanned.speaker() {
+        notes.find("server-down", format!("nobody answers at {address} port {}: {why}", subject.port));
+    }
+    Ok(scanned)
+}
+
+/// The version, where a login came about.
+async fn from_inside(subject: &Subject, notes: &mut Notes<'_>) -> Option<String> {
+    let session = match administrator(subject).await {
+        Ok(session) => session,
+        Err(why) => {
+            let access = "a login, and sslrootcert=FILE by which its certificate verifies: a password goes nowhere else";
+            notes.unseen("settings, rules, roles and sessions", why, access);
+            return None;
+        }
+    };
+    let version = look(&session, notes).await;
+    session.close().await;
+    version
+}
+
+async fn look(session: &Session, notes: &mut Notes<'_>) -> Option<String> {
+    let text = text_of(session, "SELECT current_setting('server_version')", &[]).await.ok()?;
+    let number = text_of(session, "SELECT current_setting('server_version_num')", &[]).await.ok()?;
+    let version = PgVersion::from_version_num(number.parse().unwrap_or(0)).ok()?;
+    match observe::settings(session).await {
+        Ok(found) => settings::judge(&found, version, notes),
+        Err(failure) => notes.unseen("settings", failure.sentence().to_owned(), MONITOR),
+    }
+    match over_sql(session).await {
+        Ok(source) => rules::of(&source, version, OffsetDateTime::now_utc(), notes),
+        Err(why) => notes.unseen("pg_hba.conf", why, SUPERUSER),
+    }
+    inside::look(session, None, notes).await;
+    match observe::without_scram(session, true).await {
+        Ok(roles) if roles.is_empty() => {}
+        Ok(roles) => notes.find("roles-without-scram", roles.join(", ")),
+        Err(failure) => notes.unseen("passwords of roles", failure.sentence().to_owned(), SUPERUSER),
+    }
+    match sessions(session).await {
+        Ok(all) => {
+            let plaintext = all.iter().filter(|seen| Seen::is_plaintext(seen) && !seen.own).count();
+            if plaintext > 0 {
+                notes.find("sessions-in-plaintext", format!("{plaintext} now"));
+            }
+        }
+        Err(why) => notes.unseen("sessions of others", why, MONITOR),
+    }
+    let in_recovery = rows_of(session, "SELECT pg_is_in_recovery()", &[]).await;
+    let in_recovery = in_recovery.ok().and_then(|rows| rows.first()?.try_get(0).ok()).unwrap_or(false);
+    peers::look(session, in_recovery, notes).await;
+    once_each(&mut notes.unseen);
+    Some(text)
+}
+
+/// The same thing may have been asked for by more than one look.
+fn once_each(unseen: &mut Vec<Unseen>) {
+    let mut seen = std::collections::BTreeSet::new();
+    unseen.retain(|one| seen.insert(one.what));
+}
