@@ -136,7 +136,7 @@ fn a_connection_string_is_enough_for_what_wire_and_login_show_and_the_rest_is_li
     // Somebody who may see less is told what, and what would show it.
     let app = far(APP, APP_PASSWORD, "");
     let unseen = listed(&app, "unseen", "what");
-    for what in ["pg_hba.conf", "passwords of roles", "sessions of others", files] {
+    for what in ["pg_hba.conf", "passwords of roles", "subscriptions", files] {
         assert!(unseen.contains(what), "{what}: {unseen:?}");
     }
     assert!(listed(&app, "unseen", "access").iter().all(|access| !access.is_empty()));
