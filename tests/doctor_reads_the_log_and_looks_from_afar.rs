@@ -153,7 +153,7 @@ fn a_connection_string_is_enough_for_what_wire_and_login_show_and_the_rest_is_li
     assert!(listed(&stranger, "unseen", "what").contains("settings, rules, roles and sessions"));
 
     living.append_conf("ssl_min_protocol_version = 'TLSv1'");
-    living.prepend_hba("host all app all md5");
+    living.prepend_hba("host all all all md5");
     living.reload();
     let ill = far(SUPERUSER, PASSWORD, "");
     for name in ["plaintext-accepted", "protocol-too-old"] {
