@@ -48,6 +48,24 @@ fn a_cluster_goes_to_tls_only_and_back_to_the_byte() {
     }
 }
 
+/// Whoever owns a cluster's configuration names its data directory: of a server that is not theirs root changes nothing.
+#[test]
+fn a_configuration_leads_root_to_no_other_users_server() {
+    Debian::with_main(OFF, |debian| {
+        let conf = Path::new("/etc/postgresql/15/main/postgresql.conf");
+        Account::ordinary().own(conf);
+        let before = Debian::kept();
+        for word in ["secure", "verify", "undo", "rotate"] {
+            let ran = verb(debian, word, "15/main", &[], &root()).ended(3);
+            ran.complains("names a data directory of postgres").complains("chown postgres");
+        }
+        assert_eq!(Debian::kept(), before);
+        Account::server().own(conf);
+        debian.secure("15/main", &[], &root()).run().succeeded();
+        record("a cluster's configuration leads root to no other user's server", 4);
+    });
+}
+
 /// With `peer` on the socket root needs no password but for the proof over TLS.
 #[test]
 fn root_gets_in_as_the_servers_own_user() {

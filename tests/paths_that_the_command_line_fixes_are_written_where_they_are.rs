@@ -149,10 +149,11 @@ fn roots_files_are_roots_afterwards() {
             (fs::read(path).expect("we are root"), meta.uid(), meta.gid(), meta.mode() & 0o7777)
         };
         let before = [seen(&cert), seen(&key)];
-        living
-            .secure(&["--reissue", "--allow-unseen", "--accept-crash-window", "--enforce"], &by)
-            .run()
-            .succeeded();
+        let words = ["--reissue", "--allow-unseen", "--accept-crash-window", "--enforce"];
+        living.secure(&words, &by).run().ended(3).complains("--write-as-root");
+        assert_eq!([seen(&cert), seen(&key)], before);
+        let told = ["--write-as-root", folder.to_str().expect("a path of the tests is UTF-8")];
+        living.secure(&[&words[..], &told[..]].concat(), &by).run().succeeded();
         for (path, before) in [&cert, &key].into_iter().zip(&before) {
             let now = seen(path);
             assert_ne!(now.0, before.0, "{} is another one", path.display());

@@ -3,7 +3,8 @@
 //! away; nobody is signalled but this very server; a socket of somebody else's is told nothing.
 
 use std::fs;
-use std::os::unix::fs::{lchown, symlink};
+use std::fs::Permissions;
+use std::os::unix::fs::{PermissionsExt as _, lchown, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -215,6 +216,42 @@ fn what_is_exchanged_before_any_look_of_roots_is_not_followed() {
             secure().run().succeeded();
             record("what is exchanged before a look of root's is not followed", count + 7);
         }
+    }
+}
+
+/// A link of the server's user at the place of its configuration: to a file of root's that is no server's, but that
+/// anybody may read and PostgreSQL takes for an empty one.
+#[test]
+fn a_link_to_a_file_of_roots_has_root_write_nothing_there() {
+    for version in versions_in_turn(1) {
+        let mut living = Living::of(version);
+        living.stop();
+        let folder = living.sandbox().dir_of(&root(), "etc-of-root");
+        fs::set_permissions(&folder, Permissions::from_mode(0o755)).unwrap();
+        let environment = folder.join("environment");
+        fs::write(&environment, "# of root's\n").unwrap();
+        let conf = living.data().join("postgresql.conf");
+        // Its user says the rest where ALTER SYSTEM does.
+        let auto = living.data().join("postgresql.auto.conf");
+        fs::copy(&conf, &auto).unwrap();
+        fs::remove_file(&conf).unwrap();
+        symlink(&environment, &conf).unwrap();
+        lchown(&conf, Some(living.account().uid()), None).unwrap();
+        living.start();
+        let before = living.kept_files();
+        let ran = living.secure(&["--enforce"], &root()).run().ended(3).complains("belongs to root");
+        let ran = ran.complains(&environment.display().to_string()).complains("nothing was changed");
+        assert_eq!(fs::read_to_string(&environment).unwrap(), "# of root's\n", "{ran}");
+        assert_eq!(living.kept_files(), before, "{ran}");
+        // What the plan shows is the file that would be written.
+        let plan = living.secure(&["--dry-run"], &root()).run().succeeded();
+        plan.says(&format!("+++ {} (", environment.display()));
+        for (word, why) in
+            [("/etc", "more than a server's configuration"), ("/nowhere/at/all", "No such file")]
+        {
+            living.secure(&["--write-as-root", word], &root()).run().ended(2).complains(why);
+        }
+        record("a link to a file of root's has root write nothing there", 1);
     }
 }
 

@@ -68,9 +68,14 @@ fn files_of_roots_are_roots_to_change() {
         let ran =
             refused(&living, "pg_hba.conf belongs to root, and the server runs as", || enforce(&server));
         ran.complains(&format!("chown {}", server.name()));
-        // Where they are root's in root's folder, root writes them, and root's they stay.
+        // The server's own settings lead there, and its user may have written them: root has to be told.
+        let ran = refused(&living, "pg_hba.conf belongs to root", || enforce(&Account::current()));
+        let folder = etc.display().to_string();
+        ran.complains("a link lead there").complains(&format!("--write-as-root {folder}"));
+        // Where they are root's in root's folder, root writes them then, and root's they stay.
         let before = living.all_files();
-        enforce(&Account::current()).succeeded();
+        let told = ["--enforce", "--write-as-root", &folder];
+        living.secure(&told, &Account::current()).run().succeeded();
         living.psql("disable").run("SELECT 1").ended(2);
         assert_eq!(Account::owner_of(&etc.join("pg_hba.conf")), Account::current());
         living.verb("undo", &["--allow-insecure"], &Account::current()).run().succeeded();

@@ -57,6 +57,18 @@ pub(crate) fn secret_from(option: &str, path: &Path) -> Result<Secret> {
 }
 
 /// The folder named, or the default one.
+/// A folder of root's that `--write-as-root` names, links resolved: one of a server's, so not a whole part of the system.
+pub(crate) fn folder_of_roots(word: &str) -> std::result::Result<PathBuf, String> {
+    let real = std::fs::canonicalize(word).map_err(|error| error.to_string())?;
+    if !real.is_dir() {
+        return Err("it is no folder".to_owned());
+    }
+    if real.components().count() < 3 {
+        return Err("it holds more than a server's configuration: name the server's own folder".to_owned());
+    }
+    Ok(real)
+}
+
 pub(crate) fn folder(named: Option<PathBuf>) -> PathBuf {
     named.unwrap_or_else(|| PathBuf::from(DEFAULT_FOLDER))
 }

@@ -7,7 +7,7 @@ use pgseal_pki::{KeyType, SubjectAltName, Validity};
 
 use super::Outcome;
 use super::cert::options::command;
-use super::options::Format;
+use super::options::{Format, folder_of_roots};
 use super::rotate_report as report;
 use crate::certs::passphrase::Passphrase;
 use crate::failure::{Ending, Failure, Result};
@@ -92,6 +92,9 @@ pub(crate) struct Options {
     /// Go on although clients that cannot be seen may refuse the new certificate
     #[arg(long)]
     allow_unseen: bool,
+    /// As root, write root's own files in this folder, where the server's settings lead there (repeatable)
+    #[arg(long, value_name = "FOLDER", value_parser = folder_of_roots)]
+    write_as_root: Vec<PathBuf>,
     /// Exchange two files whose paths the command line fixes, one after the other
     #[arg(long)]
     accept_crash_window: bool,
@@ -176,6 +179,7 @@ fn wish(options: &Options) -> Result<Wish> {
         renew_ca: options.renew_ca,
         compromised: options.compromised,
         allow_unseen: options.allow_unseen,
+        as_root: options.write_as_root.clone(),
         accept_crash_window: options.accept_crash_window,
         if_due: options.if_due,
     })

@@ -9,7 +9,7 @@ use time::Date;
 use time::macros::format_description;
 
 use super::Outcome;
-use super::options::Format;
+use super::options::{Format, folder_of_roots};
 use super::{secure_remote, secure_report as report};
 use crate::failure::{Ending, Failure, Result};
 use crate::findings::Severity;
@@ -23,7 +23,7 @@ use crate::secure::wish::{Source, Wish};
 use crate::target::{Asked, Target};
 
 /// What a plan says already.
-const WORDS_OF_A_PLAN: [&str; 17] = [
+const WORDS_OF_A_PLAN: [&str; 18] = [
     "san",
     "policy",
     "enforce",
@@ -39,6 +39,7 @@ const WORDS_OF_A_PLAN: [&str; 17] = [
     "until",
     "even_if_locked_out",
     "allow_unseen",
+    "write_as_root",
     "accept_crash_window",
     "end_plaintext_sessions",
 ];
@@ -117,6 +118,9 @@ pub(crate) struct Options {
     /// Change the issuer although clients that verify it cannot be seen
     #[arg(long)]
     allow_unseen: bool,
+    /// As root, write root's own files in this folder, where the server's settings lead there (repeatable)
+    #[arg(long, value_name = "FOLDER", value_parser = folder_of_roots)]
+    write_as_root: Vec<PathBuf>,
     /// Exchange key and certificate one after the other where the command line fixes two paths: a crash in between leaves a server that does not start
     #[arg(long)]
     accept_crash_window: bool,
@@ -188,9 +192,19 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
         return remote(&options, &text, &wish).await;
     }
     let asked = Asked { username: options.username.clone(), dbname: options.dbname.clone() };
-    let done = secure(&options.target, &wish, &asked, &how, &consent).await?;
+    options.out.as_deref().map(Saved::reserve).transpose()?;
+    let done = secure(&options.target, &wish, &asked, &how, &consent).await.inspect_err(|_| {
+        // Whoever put something else there by now keeps it: the name was taken with an empty file.
+        if let Some(path) = options.out.as_deref() {
+            Saved::give_up(path);
+        }
+    })?;
     if let Some(path) = &options.out {
-        Saved::of(&options.target, words(&options), &done.facts, &done.plan).write(path)?;
+        let saved = Saved::of(&options.target, words(&options), &done.facts, &done.plan);
+        saved.write(path).map_err(|failure| match &done.change {
+            Some(change) => failure.because(format!("change {change} was made all the same, and stands")),
+            None => failure,
+        })?;
     }
     let ending = if (options.check && to_do(&done, options.fail_on)) || !done.well() {
         Ending::NotProved
@@ -274,6 +288,9 @@ fn again(saved: &Saved, now: Options) -> Result<Options> {
         username: now.username,
         dbname: now.dbname,
         format: now.format,
+        // What is written beside the server's files is said by who runs it.
+        out: None,
+        plan: None,
         ..made.options
     })
 }
@@ -292,7 +309,8 @@ fn words(options: &Options) -> Vec<String> {
     for san in &options.san {
         say("san", Some(san.to_string()));
     }
-    say("policy", Some(options.policy.clone()));
+    let named = policy::is_built_in(&options.policy);
+    say("policy", if named { Some(options.policy.clone()) } else { path(&Some((&options.policy).into())) });
     say("ca", path(&options.ca));
     say("new-ca", path(&options.new_ca));
     say("cert", path(&options.cert));
@@ -303,6 +321,9 @@ fn words(options: &Options) -> Vec<String> {
     say("until", options.until.clone());
     for except in &options.except {
         say("except", Some(except.clone()));
+    }
+    for folder in &options.write_as_root {
+        say("write-as-root", Some(folder.display().to_string()));
     }
     let flags = [
         ("enforce", options.enforce),
@@ -337,6 +358,7 @@ fn wish(options: &Options) -> Result<Wish> {
         exceptions: exceptions(options)?,
         even_if_locked_out: options.even_if_locked_out,
         allow_unseen: options.allow_unseen,
+        as_root: options.write_as_root.clone(),
         accept_crash_window: options.accept_crash_window,
     })
 }

@@ -168,5 +168,6 @@ fn nothing_but(policy: Policy, validity: Validity) -> Wish {
         even_if_locked_out: false,
         accept_crash_window: false,
         allow_unseen: false,
+        as_root: Vec::new(),
     }
 }

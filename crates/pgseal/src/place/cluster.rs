@@ -69,8 +69,8 @@ fn names(conf: &[u8], wanted: &[u8]) -> bool {
     lines.into_iter().any(|line| line.windows(wanted.len()).any(|part| part == wanted))
 }
 
-/// The data directory that the cluster's postgresql.conf names.
-pub(super) async fn data_directory(folder: &Path) -> Result<PathBuf> {
+/// The data directory that the cluster's postgresql.conf names, and whose that file is.
+pub(super) async fn data_directory(folder: &Path) -> Result<(PathBuf, u32)> {
     let path = folder.join("postgresql.conf");
     let found = files::status(&path).map_err(|error| Failure::io("look at", &path, &error))?;
     let found = found.filter(|found| found.kind == Kind::File);
@@ -86,8 +86,9 @@ pub(super) async fn data_directory(folder: &Path) -> Result<PathBuf> {
         }
         _ => None,
     });
-    named.filter(|path| path.is_absolute()).ok_or_else(|| {
+    let named = named.filter(|path| path.is_absolute()).ok_or_else(|| {
         Failure::new(format!("{} names no data_directory", path.display()))
             .hint("the data directory itself as TARGET")
-    })
+    })?;
+    Ok((named, found.uid))
 }

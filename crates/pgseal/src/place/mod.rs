@@ -78,6 +78,8 @@ pub(crate) struct Place {
     pub(crate) hands: Hands,
     /// The words of its next start, where they are not those of the last one.
     pub(crate) start: Option<Vec<String>>,
+    /// Folders of root's in which root may write what the server's settings lead to.
+    roots: Vec<PathBuf>,
 }
 
 impl Place {

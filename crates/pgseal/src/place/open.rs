@@ -34,9 +34,22 @@ impl Place {
 
     /// A cluster of postgresql-common.
     pub(crate) async fn of_cluster(version: &str, name: &str, folder: &Path) -> Result<Self> {
-        let data = cluster::data_directory(folder).await?;
+        let (data, says) = cluster::data_directory(folder).await?;
         let layout = Layout::Cluster { version: version.to_owned(), name: name.to_owned() };
-        Self::at(&format!("{version}/{name}"), data, layout).await
+        let place = Self::at(&format!("{version}/{name}"), data, layout).await?;
+        let user = place.hands.user();
+        if says != 0 && says != user.uid {
+            // It could name anybody's server, and root would change that one.
+            return Err(Failure::new(format!(
+                "{} belongs to {}, and names a data directory of {}",
+                folder.join("postgresql.conf").display(),
+                SystemUser::name_of(says),
+                user.name
+            ))
+            .because("whoever owns it would choose whose server is changed; nothing was changed")
+            .hint(format!("chown {} {}", user.name, folder.join("postgresql.conf").display())));
+        }
+        Ok(place)
     }
 
     /// A running container.
@@ -45,7 +58,8 @@ impl Place {
         let data = container.data().to_owned();
         let hands = Hands::Within(Box::new(container));
         let layout = Layout::Container(name.to_owned());
-        let mut place = Self { word: format!("container:{name}"), data, layout, hands, start: None };
+        let mut place =
+            Self { word: format!("container:{name}"), data, layout, hands, start: None, roots: Vec::new() };
         place.must_hold_a_cluster().await?;
         Ok(place)
     }
@@ -57,7 +71,7 @@ impl Place {
         let start = way.said.as_ref().filter(|_| container.rests()).map(|said| said.command.clone());
         let hands = Hands::Within(Box::new(container));
         let layout = Layout::Composed(way);
-        let mut place = Self { word: word.to_owned(), data, layout, hands, start };
+        let mut place = Self { word: word.to_owned(), data, layout, hands, start, roots: Vec::new() };
         place.must_hold_a_cluster().await?;
         Ok(place)
     }
@@ -69,7 +83,8 @@ impl Place {
         let found = found.ok_or_else(|| Failure::new(format!("{} is no directory", data.display())))?;
         let owner = owner(&data, found.uid)?;
         let hands = Hands::Here(Box::new(Delegate::start(&owner).await?));
-        let mut place = Self { word: word.to_owned(), data, layout, hands, start: None };
+        let roots = roots_of(&layout);
+        let mut place = Self { word: word.to_owned(), data, layout, hands, start: None, roots };
         place.must_hold_a_cluster().await?;
         Ok(place)
     }
@@ -82,6 +97,12 @@ impl Place {
             .because("there is no PG_VERSION in it")
             .hint("a data directory, a cluster such as 15/main, a container, or a folder made by pgseal up"))
     }
+}
+
+/// The configuration folder of a cluster: whoever names the cluster names it.
+fn roots_of(layout: &Layout) -> Vec<PathBuf> {
+    let Layout::Cluster { version, name } = layout else { return Vec::new() };
+    fs::canonicalize(cluster::configuration(version, name)).into_iter().collect()
 }
 
 /// The user whose server this is: PostgreSQL refuses to run on a directory of anybody else

@@ -2,7 +2,7 @@
 //! the file and its folder are root's alone.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
@@ -19,6 +19,16 @@ use crate::privilege::user::{SystemUser, running_as_root};
 const LIMIT: u64 = 15 << 20;
 
 impl Place {
+    /// Lets root write root's own files in these folders. A server's settings and the links of its user lead anywhere, to
+    /// `/etc/environment` as well: that a file is the server's has to be said by somebody else.
+    pub(crate) fn written_as_root_in(&mut self, folders: impl IntoIterator<Item = PathBuf>) {
+        self.roots.extend(folders);
+    }
+
+    fn may_be_written_as_root(&self, folder: &Path) -> bool {
+        self.roots.iter().any(|named| folder.starts_with(named))
+    }
+
     /// The digest of what lies at a real path; `None`: nothing does.
     pub(crate) async fn digest_of(&mut self, path: &Path) -> Result<Option<String>> {
         match self.hands.look(path).await? {
@@ -162,25 +172,30 @@ impl Place {
             .hint(format!("docker exec --user 0 CONTAINER chown {} {path}", user.uid)));
         }
         let folder = path.parent().unwrap_or(Path::new("/"));
-        if running_as_root() && found.uid == 0 && trusted::folder_for_root(folder).is_ok() {
+        let roots = found.uid == 0 && trusted::folder_for_root(folder).is_ok();
+        if running_as_root() && roots && self.may_be_written_as_root(folder) {
             return Ok(true);
         }
         let owner = SystemUser::name_of(found.uid);
-        Err(Failure::new(format!(
+        let refused = Failure::new(format!(
             "{} belongs to {owner}, and the server runs as {}",
             path.display(),
             user.name
-        ))
-        .because("whoever writes it would own it afterwards; nothing was changed")
-        .hint(format!(
-            "chown {} {}, or run pgseal as root where it is root's in root's folder",
-            user.name,
-            path.display()
-        )))
+        ));
+        let chown = format!("chown {} {}", user.name, path.display());
+        if running_as_root() && roots {
+            return Err(refused
+                .because("the server's settings or a link lead there, and its user may have made them; nothing was changed")
+                .hint(format!("{chown}, or, where it is this server's, --write-as-root {}", folder.display())));
+        }
+        Err(refused
+            .because("whoever writes it would own it afterwards; nothing was changed")
+            .hint(format!("{chown}, or run pgseal as root where it is root's in root's folder")))
     }
 
     async fn is_roots_folder(&mut self, folder: &Path) -> Result<bool> {
-        if !running_as_root() || matches!(self.hands, Hands::Within(_)) {
+        let never = !running_as_root() || matches!(self.hands, Hands::Within(_));
+        if never || !self.may_be_written_as_root(folder) {
             return Ok(false);
         }
         let found = self.hands.look(folder).await?;

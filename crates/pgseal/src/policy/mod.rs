@@ -46,6 +46,11 @@ pub(crate) struct Policy {
     pub(crate) password_encryption: String,
 }
 
+/// Whether the word names one of pgseal's own, and no file.
+pub(crate) fn is_built_in(word: &str) -> bool {
+    BUILT_IN.iter().any(|(name, _)| *name == word)
+}
+
 impl Policy {
     /// Whether every pgseal has it.
     pub(crate) fn is_built_in(&self) -> bool {

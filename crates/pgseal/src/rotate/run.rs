@@ -88,6 +88,7 @@ async fn carry_out(
     shield: &Shield,
 ) -> Result<Done> {
     let mut place = Target::place(word).await?;
+    place.written_as_root_in(wish.as_root.iter().cloned());
     let _folder = lock_of_folder(&place)?;
     *under_way.lock.borrow_mut() = Some(place.lock().await?);
     let recovered = recover::unfinished(&mut place).await?;

@@ -31,6 +31,8 @@ pub(crate) struct Wish {
     pub(crate) compromised: bool,
     /// Also where clients that cannot be seen would refuse the new certificate.
     pub(crate) allow_unseen: bool,
+    /// Folders of root's in which root writes root's own files, where the server's settings lead there.
+    pub(crate) as_root: Vec<PathBuf>,
     /// Two files whose paths the command line fixes are exchanged one after the other.
     pub(crate) accept_crash_window: bool,
     /// Only where the present certificate is due.

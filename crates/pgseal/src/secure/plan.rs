@@ -250,10 +250,18 @@ pub(crate) fn settings_step(facts: &Facts, wished: &[Wished], id: &str, word: &s
     }))
 }
 
+/// The path that is written, and by which name the server knows it where that is another one.
+fn shown(file: &ServerFile) -> String {
+    if file.named == file.real {
+        return file.real.display().to_string();
+    }
+    format!("{} ({})", file.real.display(), file.named.display())
+}
+
 pub(crate) fn conf_write(file: &ServerFile, new: Vec<u8>) -> Write {
     // No context: other lines may hold passwords (primary_conninfo).
     let (before, after) = (String::from_utf8_lossy(&file.bytes), String::from_utf8_lossy(&new));
-    let name = file.named.display().to_string();
+    let name = shown(file);
     let diff = TextDiff::from_lines(before.as_ref(), after.as_ref())
         .unified_diff()
         .context_radius(0)

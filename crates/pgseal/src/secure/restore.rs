@@ -37,6 +37,8 @@ pub(crate) async fn restore(
     phase: &Phase,
 ) -> Result<Seen> {
     let written = change.files.get(..reached).unwrap_or(&change.files);
+    // Where it was agreed to when they were written.
+    place.written_as_root_in(written.iter().filter_map(|file| Some(file.path.parent()?.to_owned())));
     let strangers = changed_by_others(place, change, written).await?;
     if !strangers.is_empty() {
         return Err(Failure::new("files were changed since by others, and were not written over")

@@ -219,6 +219,7 @@ async fn carry_out(
     shield: &Shield,
 ) -> Result<Done> {
     let mut place = Target::place(word).await?;
+    place.written_as_root_in(wish.as_root.iter().cloned());
     *under_way.lock.borrow_mut() = Some(place.lock().await?);
     let recovered = recover::cut_off(&mut place).await?;
     if !how.only_plan {

@@ -26,7 +26,19 @@ pub(crate) struct Saved {
     pub(crate) change: String,
     /// What it rests on: name and digest.
     basis: Vec<(String, String)>,
+    /// What the certificate is to say; plans of before have none.
+    certificate: Option<SavedCertificate>,
     steps: Vec<SavedStep>,
+}
+
+/// What is the same of a certificate that is issued today and of one that is issued tomorrow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct SavedCertificate {
+    names: Vec<String>,
+    key: String,
+    issuer: String,
+    /// The issuer's key identifier, in hex; null where its CA is made only when the plan is carried out.
+    issuer_key: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +60,7 @@ impl Saved {
         Self {
             schema_version: SCHEMA_VERSION,
             target: target.to_owned(),
+            certificate: Some(SavedCertificate::of(plan, &asked)),
             asked,
             change: plan.id.clone(),
             basis: basis(facts),
@@ -57,9 +70,12 @@ impl Saved {
 
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let absolute = std::path::absolute(path).map_err(|error| Failure::io("resolve", path, &error))?;
-        trusted::file_for_root(&absolute)?;
-        let bytes = files::read_plain(&absolute, LIMIT)
-            .map_err(|error| Failure::io("read the plan", path, &error))?;
+        if files::status(&absolute).is_ok_and(|found| found.is_some()) {
+            // With its folders: who may rename there could put another plan in its place after this look.
+            trusted::parent_for_root(&absolute)?;
+        }
+        let bytes =
+            files::read(&absolute, LIMIT).map_err(|error| Failure::io("read the plan", path, &error))?;
         let saved: Self = serde_json::from_slice(&bytes).map_err(|error| {
             Failure::usage(format!("{} is no plan of pgseal secure --out: {error}", path.display()))
         })?;
@@ -73,12 +89,30 @@ impl Saved {
         )))
     }
 
-    /// Writes a new file; one that is there stays.
+    /// Writes it to the place that was reserved for it.
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
         let mut text = serde_json::to_vec_pretty(self)
             .map_err(|error| Failure::new(format!("could not write the plan: {error}")))?;
         text.push(b'\n');
-        files::create(path, 0o600, &text).map_err(|error| Failure::io("write the plan", path, &error))
+        files::replace(path, 0o600, &text).map_err(|error| Failure::io("write the plan", path, &error))
+    }
+
+    /// Takes the place of a plan that is to be written, before anything is changed; a file that is there stays.
+    pub(crate) fn reserve(path: &Path) -> Result<()> {
+        files::create(path, 0o600, b"").map_err(|error| {
+            Failure::io("write the plan", path, &error)
+                .because("nothing was changed")
+                .hint("--out with another name, in a folder that takes it")
+        })
+    }
+
+    /// Lets a reserved place go.
+    pub(crate) fn give_up(path: &Path) {
+        let empty = files::status(path).ok().flatten().is_some_and(|found| found.size == 0);
+        if empty {
+            // An empty file that stays harms nobody.
+            let _ = files::remove(path);
+        }
     }
 
     /// Refuses when facts or steps are others than they were.
@@ -86,6 +120,12 @@ impl Saved {
         let now = basis(facts);
         let mut moved: Vec<String> =
             now.iter().filter(|fact| !self.basis.contains(fact)).map(|(name, _)| name.clone()).collect();
+        let gone = self.basis.iter().filter(|fact| !now.iter().any(|(name, _)| *name == fact.0));
+        moved.extend(gone.map(|(name, _)| name.clone()));
+        let promised = SavedCertificate::of(plan, &self.asked);
+        if self.certificate.as_ref().is_some_and(|saved| *saved != promised) {
+            moved.push("what the certificate says, or who issues it".to_owned());
+        }
         let steps: Vec<SavedStep> = plan.steps().map(saved_step).collect();
         if moved.is_empty() && steps != self.steps {
             moved.push("the steps that follow from it".to_owned());
@@ -97,6 +137,24 @@ impl Saved {
             .because(format!("different now: {}", moved.join(", ")))
             .hint("make the plan again: --dry-run --out FILE"))
     }
+}
+
+impl SavedCertificate {
+    fn of(plan: &Plan, asked: &[String]) -> Self {
+        let leaf = &plan.leaf;
+        let made_then = asked.iter().any(|word| word.starts_with("--new-ca"));
+        let addresses = leaf.ip_addresses().into_iter().map(|address| address.to_string());
+        Self {
+            names: leaf.dns_names().into_iter().chain(addresses).chain(leaf.other_names()).collect(),
+            key: leaf.public_key().kind().to_string(),
+            issuer: leaf.issuer().to_string(),
+            issuer_key: leaf.authority_key_id().filter(|_| !made_then).map(hex),
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn saved_step(step: &Step) -> SavedStep {

@@ -25,6 +25,8 @@ pub(crate) struct Wish {
     pub(crate) exceptions: Vec<Exception>,
     pub(crate) even_if_locked_out: bool,
     pub(crate) allow_unseen: bool,
+    /// Folders of root's in which root writes root's own files, where the server's settings lead there.
+    pub(crate) as_root: Vec<PathBuf>,
     /// Also where key and certificate are two files that can only be exchanged one after the other.
     pub(crate) accept_crash_window: bool,
 }
