@@ -21,6 +21,8 @@ export PGSEAL_TEST_DEPTH PGSEAL_TEST_CACHE
 tests/provision/needs.sh $servers nossl 18mlkem
 # Scenarios with a network of their own ask it for one.
 tests/provision/system.sh ip
+# A scan is shown a pooler.
+tests/provision/system.sh pgbouncer
 # Certificates are judged by GnuTLS and Java, too.
 tests/provision/system.sh certtool javac jdbc
 # What libpq makes of connection strings is asked of libpq.

@@ -31,6 +31,7 @@ pub(crate) struct Setup {
     conf: Vec<String>,
     hba: Option<String>,
     args: Vec<String>,
+    env: Vec<(String, String)>,
     before: Option<Before>,
     made_by: Option<Before>,
     data: &'static str,
@@ -55,6 +56,12 @@ impl Setup {
     /// More words for the postmaster's command line.
     pub(crate) fn args(mut self, args: &[&str]) -> Self {
         self.args.extend(args.iter().map(|arg| (*arg).to_owned()));
+        self
+    }
+
+    /// A variable for the postmaster, such as `OPENSSL_CONF`.
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -111,8 +118,15 @@ impl Setup {
         if let Some(deed) = self.before {
             deed(cluster.data());
         }
-        let mut server =
-            Server { log: sandbox.join("log"), args: self.args, cluster, postmaster: None, port, sandbox };
+        let mut server = Server {
+            log: sandbox.join("log"),
+            args: self.args,
+            env: self.env,
+            cluster,
+            postmaster: None,
+            port,
+            sandbox,
+        };
         server.start();
         server
     }
@@ -123,6 +137,7 @@ pub(crate) struct Server {
     cluster: Cluster,
     log: PathBuf,
     args: Vec<String>,
+    env: Vec<(String, String)>,
     postmaster: Option<Postmaster>,
     port: Port,
     // Last: it is removed when the server is gone.
@@ -152,6 +167,7 @@ impl Server {
             conf: Vec::new(),
             hba: None,
             args: Vec::new(),
+            env: Vec::new(),
             before: None,
             made_by: None,
             data: "data",
@@ -194,7 +210,7 @@ impl Server {
 
     /// Whether it starts as it stands; its log says why not.
     pub(crate) fn starts(&mut self) -> bool {
-        let postmaster = Postmaster::spawn(&self.cluster, &self.log, &self.args);
+        let postmaster = Postmaster::spawn(&self.cluster, &self.log, &self.args, &self.env);
         if self.wait_until_up(&postmaster) {
             self.postmaster = Some(postmaster);
             return true;
@@ -207,7 +223,7 @@ impl Server {
     #[track_caller]
     pub(crate) fn start(&mut self) {
         for _ in 0..TRIES {
-            let postmaster = Postmaster::spawn(&self.cluster, &self.log, &self.args);
+            let postmaster = Postmaster::spawn(&self.cluster, &self.log, &self.args, &self.env);
             let ready = self.wait_until_up(&postmaster);
             let taken = self.log_text().contains("Address already in use");
             if ready && !taken {
@@ -279,7 +295,7 @@ struct Postmaster {
 }
 
 impl Postmaster {
-    fn spawn(cluster: &Cluster, log: &Path, args: &[String]) -> Self {
+    fn spawn(cluster: &Cluster, log: &Path, args: &[String], env: &[(String, String)]) -> Self {
         let log = File::options()
             .append(true)
             .create(true)
@@ -293,6 +309,7 @@ impl Postmaster {
             .arg("-D")
             .arg(cluster.data())
             .args(args)
+            .envs(env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(err)

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -56,6 +56,12 @@ impl TlsServer {
         Self { server: Self::started(install, &leaf, further), ca }
     }
 
+    /// With that certificate, whoever signed it.
+    #[track_caller]
+    pub(crate) fn showing(install: &Install, leaf: &Forged, further: impl FnOnce(Setup) -> Setup) -> Self {
+        Self { server: Self::started(install, leaf, further), ca: leaf.certificate.clone() }
+    }
+
     #[track_caller]
     fn started(install: &Install, leaf: &Forged, further: impl FnOnce(Setup) -> Setup) -> Server {
         let pem = leaf.one_pem();
@@ -66,7 +72,7 @@ impl TlsServer {
     }
 
     /// The authority's certificate in a file.
-    pub(crate) fn ca_file(&self) -> std::path::PathBuf {
+    pub(crate) fn ca_file(&self) -> PathBuf {
         self.sandbox().file_of(&Account::current(), "scan-ca.crt", 0o644, &self.ca)
     }
 
@@ -106,6 +112,7 @@ fn put(path: &Path, pem: &str) {
 pub(crate) struct Openssl {
     port: u16,
     args: Vec<String>,
+    libraries: Option<PathBuf>,
 }
 
 /// What `openssl s_client` agreed on.
@@ -117,12 +124,18 @@ pub(crate) struct Agreed {
 
 impl Openssl {
     pub(crate) fn to(port: u16) -> Self {
-        Self { port, args: Vec::new() }
+        Self { port, args: Vec::new(), libraries: None }
     }
 
     /// More words for it.
     pub(crate) fn with(mut self, words: &[&str]) -> Self {
         self.args.extend(words.iter().map(|word| (*word).to_owned()));
+        self
+    }
+
+    /// With the OpenSSL libraries that a PostgreSQL brought along, in the place of the system's.
+    pub(crate) fn of(mut self, install: &Install) -> Self {
+        self.libraries = install.bin().parent().map(|tree| tree.join("lib"));
         self
     }
 
@@ -133,6 +146,9 @@ impl Openssl {
         let mut command = Account::current().command("openssl", home.path());
         command.args(["s_client", "-starttls", "postgres", "-brief", "-connect"]);
         command.arg(format!("127.0.0.1:{}", self.port)).args(&self.args);
+        if let Some(libraries) = &self.libraries {
+            command.env("LD_LIBRARY_PATH", libraries);
+        }
         let ran = run(command, b"", Duration::from_secs(30));
         let said = |title: &str| {
             let line = ran.stderr().lines().find_map(|line| line.strip_prefix(title));

@@ -64,6 +64,14 @@ pub enum Startup {
 }
 
 impl Probe {
+    /// Whether it asks for physical replication, which has places of its own.
+    pub const fn is_for_replication(&self) -> bool {
+        matches!(
+            self,
+            Self::Startup(Startup::Replication) | Self::Login { replication: true } | Self::Direct { .. }
+        )
+    }
+
     /// Whether the server may have to hold one of `max_connections` for it.
     pub const fn takes_a_slot(&self) -> bool {
         matches!(

@@ -4,6 +4,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use pgseal_pki::public_key::KeyKind;
 use pgseal_pki::{Certificate, ChainFault, ChainRefusal, Purpose, verify_chain, verify_chain_with_lists};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::WebPkiSupportedAlgorithms;
@@ -17,6 +18,8 @@ use super::signature;
 
 /// More certificates than any chain has, and fewer than cost time.
 const MAX_PRESENTED: usize = 100;
+/// Bits of an RSA key below which aws-lc verifies no signature of a handshake.
+const RSA_BITS: usize = 2048;
 
 /// What the verifier saw and decided.
 #[derive(Debug, Clone, Default)]
@@ -34,13 +37,36 @@ pub(crate) struct Seen {
 pub(crate) struct Verifier {
     roots: Option<Roots>,
     algorithms: WebPkiSupportedAlgorithms,
+    short_keys_pass: bool,
     seen: Arc<Mutex<Seen>>,
 }
 
 impl Verifier {
     /// With `roots` the chain is judged, without them only the handshake's signature is.
     pub(crate) fn new(roots: Option<Roots>, algorithms: WebPkiSupportedAlgorithms) -> Self {
-        Self { roots, algorithms, seen: Arc::default() }
+        Self { roots, algorithms, short_keys_pass: false, seen: Arc::default() }
+    }
+
+    /// For those who only listen: no chain is judged, and an RSA key that is too short for the algorithms passes unproved.
+    /// Never for somebody who sends a secret.
+    pub(crate) fn for_listening(algorithms: WebPkiSupportedAlgorithms) -> Self {
+        Self { short_keys_pass: true, ..Self::new(None, algorithms) }
+    }
+
+    /// A signature that was not verified, where it could not have been.
+    fn or_too_short(
+        &self,
+        verified: Result<HandshakeSignatureValid, Error>,
+        certificate: &CertificateDer<'_>,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let short = || {
+            let leaf = Certificate::from_der(certificate);
+            leaf.is_ok_and(|leaf| matches!(leaf.public_key().kind(), KeyKind::Rsa(bits) if *bits < RSA_BITS))
+        };
+        if verified.is_err() && self.short_keys_pass && short() {
+            return Ok(HandshakeSignatureValid::assertion());
+        }
+        verified
     }
 
     /// Where it records, readable after the handshake.
@@ -126,7 +152,8 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        signature::verify_tls12(message, &Self::leaf_key(cert)?, dss, &self.algorithms)
+        let verified = signature::verify_tls12(message, &Self::leaf_key(cert)?, dss, &self.algorithms);
+        self.or_too_short(verified, cert)
     }
 
     fn verify_tls13_signature(
@@ -135,7 +162,8 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        signature::verify_tls13(message, &Self::leaf_key(cert)?, dss, &self.algorithms)
+        let verified = signature::verify_tls13(message, &Self::leaf_key(cert)?, dss, &self.algorithms);
+        self.or_too_short(verified, cert)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use pgseal_wire::scan::{Limits, Wish};
@@ -24,7 +24,7 @@ use crate::scan::chain::Trust;
 use crate::scan::fleet::{How, sweep};
 use crate::scan::report::Report;
 use crate::scan::scanned::Scanned;
-use crate::scan::show::{human, row};
+use crate::scan::show::{fleet, human, row};
 use crate::scan::target::{self, DEFAULT_PORT, Named, Reading};
 
 /// A list of targets longer than this is no list of targets.
@@ -166,12 +166,13 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
     let baseline = options.baseline.as_deref().map(Baseline::read).transpose()?;
     let targets = targets(&options)?;
     let how = how(&options, &targets)?;
+    let begun = Instant::now();
     let reports = interruptible(&Shield::default(), async {
         Ok(scanned(targets, &how, &options, &policy, baseline.as_ref()).await)
     })
     .await?;
     let ending = ending(&reports, options.fail_on);
-    Ok(Outcome { text: text(&reports, &options)?, ending })
+    Ok(Outcome { text: text(&reports, &options, begun.elapsed())?, ending })
 }
 
 fn targets(options: &Options) -> Result<Vec<Named>> {
@@ -289,12 +290,15 @@ fn ending(reports: &[Report], fail_on: FailOn) -> Ending {
     }
 }
 
-fn text(reports: &[Report], options: &Options) -> Result<String> {
+fn text(reports: &[Report], options: &Options, took: Duration) -> Result<String> {
     Ok(match options.format {
         ScanFormat::Human => {
             let screen = Screen::of_stdout();
-            let each: Vec<String> =
-                reports.iter().map(|report| human::text(report, screen, options.verbose)).collect();
+            let each: Vec<String> = reports
+                .iter()
+                .map(|report| human::text(report, screen, options.verbose))
+                .chain(fleet::summary(reports, took))
+                .collect();
             each.join("\n\n")
         }
         ScanFormat::Json => json::text(&row::Whole::of(reports))?,

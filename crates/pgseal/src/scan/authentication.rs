@@ -26,6 +26,8 @@ pub(crate) enum Met {
     RefusedReject,
     /// A client certificate would be needed.
     RefusedCertificate,
+    /// A pooler that lets nobody in without TLS.
+    RefusedTlsRequired,
     /// pg_hba.conf, by a message that is not English.
     Refused,
     /// It could not be told.
@@ -74,14 +76,25 @@ impl Met {
             // A line with clientcert where no ssl_ca_file is set (auth.c).
             "F0000" => Self::RefusedCertificate,
             "28000" => Self::Refused,
+            // PgBouncer's client.c, Odyssey's frontend.c; PostgreSQL has no such words.
+            "08P01" if matches!(error.message.as_str(), "SSL required" | "SSL is required") => {
+                Self::RefusedTlsRequired
+            }
             // Full, starting up, a pooler without such a database: nothing of pg_hba.conf.
             _ => Self::Unknown,
         }
     }
 
-    /// Whether pg_hba.conf refuses.
+    /// Whether pg_hba.conf refuses, or a pooler before it does.
     pub(crate) const fn is_refused(self) -> bool {
-        matches!(self, Self::RefusedNoLine | Self::RefusedReject | Self::RefusedCertificate | Self::Refused)
+        matches!(
+            self,
+            Self::RefusedNoLine
+                | Self::RefusedReject
+                | Self::RefusedCertificate
+                | Self::RefusedTlsRequired
+                | Self::Refused
+        )
     }
 
     /// Whether the server went on to authenticate, or further.
@@ -104,6 +117,7 @@ impl Met {
             Self::RefusedNoLine => "refused-no-line",
             Self::RefusedReject => "refused-reject",
             Self::RefusedCertificate => "refused-certificate-required",
+            Self::RefusedTlsRequired => "refused-tls-required",
             Self::Refused => "refused",
             Self::Unknown => "unknown",
         }
@@ -124,6 +138,7 @@ impl Met {
             Self::RefusedNoLine => "no matching line",
             Self::RefusedReject => "a reject line",
             Self::RefusedCertificate => "a client certificate is required",
+            Self::RefusedTlsRequired => "the pooler requires TLS",
             Self::Refused => "pg_hba.conf",
             Self::Unknown => "could not tell",
         }
@@ -150,6 +165,8 @@ mod tests {
             (error("28000", "connection requires a valid client certificate"), Met::RefusedCertificate),
             (error("28000", "kein pg_hba.conf-Eintrag für Host"), Met::Refused),
             (error("53300", "no pg_hba.conf entry: sorry, too many clients already"), Met::Unknown),
+            (error("08P01", "SSL required"), Met::RefusedTlsRequired),
+            (error("08P01", "received unencrypted data: SSL required"), Met::Unknown),
             (error("57P03", "the database system is starting up"), Met::Unknown),
             (Outcome::Odd { why: "it hung up".into(), late: false }, Met::Unknown),
         ] {

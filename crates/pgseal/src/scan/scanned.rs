@@ -64,8 +64,13 @@ impl Scanned {
         if errors.iter().any(|error| error.file.is_some() && error.routine.is_some()) {
             return Speaker::Postgres;
         }
-        let bouncer =
-            ["unsupported startup parameter", "no such database", "no such user", "client_login_timeout"];
+        let bouncer = [
+            "unsupported startup parameter",
+            "no such database",
+            "no such user",
+            "client_login_timeout",
+            "SSL required",
+        ];
         if errors.iter().any(|error| bouncer.iter().any(|words| error.message.contains(words))) {
             return Speaker::PgBouncer;
         }

@@ -135,7 +135,7 @@ async fn recorded(
         if let Some(place) = in_flight.iter().position(|other| *other == probe) {
             in_flight.swap_remove(place);
         }
-        if pace.is_full(&known, &answer) && whole.left() > limits.probe {
+        if pace.is_full(&known, &probe, &answer) && whole.left() > limits.probe {
             known.connections += 1;
             known.waited += 1;
             pace.later(probe);

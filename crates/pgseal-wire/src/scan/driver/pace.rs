@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::super::knowledge::Knowledge;
+use super::super::knowledge::{Knowledge, StartupKey};
 use super::super::probe::{Answer, Outcome, Probe, SslReply};
 use super::Limits;
 use crate::message::{ServerError, SqlState};
@@ -58,7 +58,12 @@ impl Pace {
     }
 
     /// Whether the server had no room for it, and is worth waiting for.
-    pub(super) fn is_full(&self, known: &Knowledge, answer: &Answer) -> bool {
+    pub(super) fn is_full(&self, known: &Knowledge, probe: &Probe, answer: &Answer) -> bool {
+        // The same code says that there is no WAL sender left, or that there are none at all (proc.c): where a database had
+        // room, there is nothing to wait for.
+        if probe.is_for_replication() && known.startups.contains_key(&StartupKey::Database) {
+            return false;
+        }
         let full = |error: &ServerError| error.is(SqlState::TOO_MANY_CONNECTIONS);
         let outcome = |outcome: &Outcome| matches!(outcome, Outcome::Refused(error) if full(error));
         let reply = |reply: &SslReply| matches!(reply, SslReply::Error(error) if full(error));

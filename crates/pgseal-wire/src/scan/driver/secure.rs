@@ -1,7 +1,7 @@
 //! Whole handshakes, by rustls: what a client of today agrees on, and what is said under TLS.
 //!
-//! Nothing is trusted and nothing is verified but that the server holds the key of its certificate: verdicts are others'
-//! business. Nothing is sent that a server could use.
+//! Nothing is trusted and nothing is verified but that the server holds the key of its certificate, and not even that of
+//! an RSA key below 2048 bits: verdicts are others' business. Nothing is sent that a server could use.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -193,7 +193,7 @@ pub(super) async fn shake(
     sessions: Arc<Sessions>,
     deadline: Deadline,
 ) -> Result<Shaken, Failed> {
-    let verifier = Verifier::new(None, PROVIDER.signature_verification_algorithms);
+    let verifier = Verifier::for_listening(PROVIDER.signature_verification_algorithms);
     let record = verifier.record();
     let asked = Arc::new(Asked::default());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&PROVIDER))

@@ -46,19 +46,24 @@ pub struct Hunt {
     kept: Option<u16>,
     trials: Vec<Trial>,
     unanswered: Vec<String>,
+    /// What follows from the trials: found out once for each, since it is asked for often.
+    view: View,
 }
 
 impl Hunt {
     /// A hunt through these. `kept` is offered last with every offer, and its being picked means that nothing else can be.
     pub fn new(candidates: Vec<u16>, kept: Option<u16>) -> Self {
         let candidates = candidates.into_iter().filter(|code| Some(*code) != kept).collect();
-        Self { candidates, kept, trials: Vec::new(), unanswered: Vec::new() }
+        let mut hunt = Self { candidates, kept, ..Self::default() };
+        hunt.view = View::of(&hunt);
+        hunt
     }
 
     /// Notes what came of an offer. A pick of something that was not offered is no pick.
     pub fn record(&mut self, offered: Vec<u16>, picked: Option<u16>) {
         let picked = picked.filter(|code| offered.contains(code));
         self.trials.push(Trial { offered, picked });
+        self.view = View::of(self);
     }
 
     /// Notes that an offer got no answer.
@@ -78,45 +83,28 @@ impl Hunt {
 
     /// What was picked: in the server's order as far as it is proved, then in the order of the finds.
     pub fn accepted(&self) -> Vec<u16> {
-        View::of(self).accepted
+        self.view.accepted.clone()
     }
 
     /// Who decides; None where fewer than two are accepted or it was not found out.
-    pub fn preference(&self) -> Option<Preference> {
-        let accepted: Vec<u16> = self.trials.iter().filter_map(|trial| trial.picked).collect();
-        let picks = || self.trials.iter().filter_map(|trial| Some((trial, trial.picked?)));
-        let contradicted = picks().any(|(trial, pick)| {
-            picks().any(|(other, theirs)| {
-                theirs != pick && trial.offered.contains(&theirs) && other.offered.contains(&pick)
-            })
-        });
-        if contradicted {
-            return Some(Preference::Client);
-        }
-        let passed_over = picks().any(|(trial, pick)| {
-            trial.offered.iter().find(|code| accepted.contains(code)).is_some_and(|first| *first != pick)
-        });
-        passed_over.then_some(Preference::Server)
+    pub const fn preference(&self) -> Option<Preference> {
+        self.view.preference
     }
 
     /// Whether all is known that can be.
     pub fn is_complete(&self) -> bool {
-        !self.trials.is_empty() && View::of(self).is_complete()
+        !self.trials.is_empty() && self.view.is_complete()
     }
 
     /// Why it was left unfinished, where it was.
     pub fn gave_up(&self) -> Option<String> {
-        self.gave_up_at(&View::of(self))
-    }
-
-    fn gave_up_at(&self, view: &View) -> Option<String> {
-        if !self.trials.is_empty() && view.is_complete() {
+        if self.is_complete() {
             return None;
         }
         if self.unanswered.len() >= UNANSWERED {
             return self.unanswered.last().cloned();
         }
-        (self.trials.len() >= 2 * view.accepted.len() + PATIENCE)
+        (self.trials.len() >= 2 * self.view.accepted.len() + PATIENCE)
             .then(|| format!("{} offers were answered, and not to an end", self.trials.len()))
     }
 
@@ -126,11 +114,10 @@ impl Hunt {
         if room == 0 || self.candidates.is_empty() {
             return Vec::new();
         }
-        let view = View::of(self);
-        let over = !self.trials.is_empty() && view.is_complete();
-        if over || self.gave_up_at(&view).is_some() {
+        if self.is_complete() || self.gave_up().is_some() {
             return Vec::new();
         }
+        let view = &self.view;
         let order = &view.order;
         let mut offers = Vec::new();
         let width = self.width(expected, view.preference).min(room + asked.len());
@@ -144,7 +131,7 @@ impl Hunt {
                 offers.push(offer);
             }
         };
-        if let Some(offer) = self.asks_who_decides(&view) {
+        if let Some(offer) = self.asks_who_decides(view) {
             push(offer);
         }
         let mut rest = order.open.clone();
@@ -234,7 +221,8 @@ impl Hunt {
     }
 }
 
-/// What follows from the trials, found out once.
+/// What follows from the trials.
+#[derive(Debug, Clone, Default)]
 struct View {
     order: Order,
     preference: Option<Preference>,
@@ -243,7 +231,7 @@ struct View {
 
 impl View {
     fn of(hunt: &Hunt) -> Self {
-        let preference = hunt.preference();
+        let preference = who_decides(&hunt.trials);
         let order = Order::of(hunt, preference);
         let mut accepted = order.placed.clone();
         for pick in hunt.trials.iter().filter_map(|trial| trial.picked) {
@@ -257,4 +245,22 @@ impl View {
     fn is_complete(&self) -> bool {
         self.order.open.is_empty() && (self.preference.is_some() || self.accepted.len() < 2)
     }
+}
+
+/// Who decides, as far as the trials tell.
+fn who_decides(trials: &[Trial]) -> Option<Preference> {
+    let accepted: Vec<u16> = trials.iter().filter_map(|trial| trial.picked).collect();
+    let picks = || trials.iter().filter_map(|trial| Some((trial, trial.picked?)));
+    let contradicted = picks().any(|(trial, pick)| {
+        picks().any(|(other, theirs)| {
+            theirs != pick && trial.offered.contains(&theirs) && other.offered.contains(&pick)
+        })
+    });
+    if contradicted {
+        return Some(Preference::Client);
+    }
+    let passed_over = picks().any(|(trial, pick)| {
+        trial.offered.iter().find(|code| accepted.contains(code)).is_some_and(|first| *first != pick)
+    });
+    passed_over.then_some(Preference::Server)
 }

@@ -3,6 +3,7 @@
 use super::{Hunt, Preference};
 
 /// What is known of a list.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Order {
     /// Proved: the first is picked before all others, the second before all but the first, and so on.
     pub(super) placed: Vec<u16>,

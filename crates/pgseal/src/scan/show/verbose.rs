@@ -125,6 +125,14 @@ fn handshake(report: &Report) -> Vec<String> {
             lines.push(format!("encrypt then MAC           {}", yes(mac)));
         }
     }
+    let told = super::row::told(report);
+    for (title, value) in [
+        ("session tickets", told.session_tickets),
+        ("session resumed", told.resumption),
+        ("OCSP stapling", told.ocsp_stapling),
+    ] {
+        lines.extend(value.map(|value| format!("{title:<27}{}", yes(value))));
+    }
     if let Some(fallback) = &known.fallback {
         let word = fallback
             .reason()

@@ -50,17 +50,17 @@ pub(super) struct SchemeRow {
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct FeaturesRow {
+pub(in crate::scan::show) struct FeaturesRow {
     compression: Option<bool>,
     secure_renegotiation: Option<bool>,
     extended_master_secret: Option<bool>,
     encrypt_then_mac: Option<bool>,
-    session_tickets: Option<bool>,
+    pub(in crate::scan::show) session_tickets: Option<bool>,
     session_ids: Option<bool>,
-    resumption: Option<bool>,
+    pub(in crate::scan::show) resumption: Option<bool>,
     fallback_scsv: Option<bool>,
     fallback_scsv_reason: Option<String>,
-    ocsp_stapling: Option<bool>,
+    pub(in crate::scan::show) ocsp_stapling: Option<bool>,
     client_certificate_requested: Option<bool>,
     client_certificate_authorities: Vec<String>,
 }
@@ -151,7 +151,7 @@ pub(super) fn schemes(report: &Report) -> Vec<SchemeRow> {
         .collect()
 }
 
-pub(super) fn features(report: &Report) -> FeaturesRow {
+pub(in crate::scan::show) fn features(report: &Report) -> FeaturesRow {
     let known = &report.scanned.known;
     let features = &known.features;
     let seen = |value: bool| features.seen.then_some(value);

@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use self::access::AuthenticationRow;
 use self::certificate::ChainRow;
-pub(super) use self::crypto::authorities;
 use self::crypto::{FeaturesRow, GroupRow, ProtocolRow, SchemeRow, SuitesRow};
+pub(super) use self::crypto::{authorities, features as told};
 use super::super::report::Report;
 use super::super::scanned::Speaker;
 use super::intrusive::IntrusiveRow;
