@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use crate::harness::{
-    APP, APP_PASSWORD, Account, Living, PASSWORD, Pgseal, SUPERUSER, all_hold, record, versions,
+    APP, APP_PASSWORD, Account, Living, PASSWORD, Pgseal, Resident, SUPERUSER, all_hold, record, versions,
     versions_in_turn,
 };
 
@@ -66,6 +66,68 @@ fn settings_made_over_sql_are_taken_back_by_undo() {
         assert_ne!(altered(&living), "0");
         living.pgseal(&Account::current()).args(["undo", &target]).run().succeeded();
         assert_eq!(altered(&living), "0");
+    }
+}
+
+/// What somebody set since is theirs, another server's changes are that one's, and two at once would mix theirs.
+#[test]
+fn an_undo_over_sql_takes_back_its_own_and_nothing_else() {
+    for version in versions_in_turn(1) {
+        let living = Living::of(version);
+        let standby = living.standby();
+        let by = Account::current();
+        let (here, there) = (uri(&living, SUPERUSER), uri(&standby, SUPERUSER));
+        secure(&living, &here, &[]).run().ended(1).says("in force in a new session");
+        let made = altered(&living);
+
+        let ran = living.pgseal(&by).args(["undo", &there]).run().ended(1);
+        ran.complains("there is no change of").complains(&standby.port().to_string());
+        assert_eq!(altered(&living), made);
+
+        let ours = living.sql("SHOW ssl_ciphers");
+        living.sql("ALTER SYSTEM SET ssl_ciphers = 'HIGH'");
+        let ran = living.pgseal(&by).args(["undo", &here]).run().ended(3);
+        ran.complains("were changed since by others").complains("ssl_ciphers has 'HIGH'");
+        assert_eq!(altered(&living), made, "nothing was taken back");
+        living.sql(&format!("ALTER SYSTEM SET ssl_ciphers = '{ours}'"));
+
+        // The lock that another run holds, from whatever machine.
+        let psql = living.psql_as(SUPERUSER, PASSWORD, "disable");
+        let holds = "SELECT pg_advisory_lock(31638942711376896), pg_sleep(3600)";
+        let busy = Resident::that(&living, psql, "busy", holds);
+        while living.sql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted") != "1" {
+            std::thread::yield_now();
+        }
+        let ran = living.pgseal(&by).args(["undo", &here]).run().ended(1);
+        ran.complains("another pgseal is at work").complains("nothing was changed");
+        living.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'busy'");
+        busy.was_ended();
+        living.pgseal(&by).args(["undo", &here]).run().succeeded();
+        assert_eq!(altered(&living), "0");
+        record("an undo over SQL takes back its own and nothing else", 3);
+    }
+}
+
+#[test]
+fn what_a_connection_string_cannot_follow_is_refused() {
+    for version in versions_in_turn(0) {
+        let living = Living::of(version);
+        let target = uri(&living, SUPERUSER);
+        for words in [
+            &["--san", "db1.example.org"][..],
+            &["--reissue"],
+            &["--allow-unseen"],
+            &["-U", SUPERUSER],
+            &["-d", "postgres"],
+            &["--enforce", "--end-plaintext-sessions"],
+            &["--auth", "scram-sha-256"],
+        ] {
+            secure(&living, &target, words)
+                .run()
+                .ended(2)
+                .complains(words.last().unwrap_or(&"").trim_start());
+            assert_eq!(altered(&living), "0");
+        }
     }
 }
 

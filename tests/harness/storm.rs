@@ -198,7 +198,9 @@ impl Resident {
         Self::that(living, psql, name, "IDENTIFY_SYSTEM \\watch 3600")
     }
 
-    fn that(living: &Living, psql: Psql, name: &str, does: &str) -> Self {
+    /// One that is at some statement.
+    #[track_caller]
+    pub(crate) fn that(living: &Living, psql: Psql, name: &str, does: &str) -> Self {
         let running = psql.env("PGAPPNAME", name).start(does);
         let count = format!(
             "SELECT count(*) FROM pg_stat_activity WHERE application_name = '{name}' AND query <> ''"

@@ -226,6 +226,12 @@ async fn remote(options: &Options, text: &str, wish: &Wish) -> Result<Outcome> {
         ("--except", !wish.exceptions.is_empty()),
         ("--confirm-within", options.confirm_within.is_some()),
         ("--offline", options.offline),
+        (
+            "--san, --reissue, --allow-unseen",
+            !options.san.is_empty() || options.reissue || options.allow_unseen,
+        ),
+        ("--accept-crash-window", options.accept_crash_window),
+        ("--write-as-root", !options.write_as_root.is_empty()),
         ("--out, --plan", options.out.is_some() || options.plan.is_some()),
     ];
     if let Some((option, _)) = files.into_iter().find(|(_, asked)| *asked) {
@@ -235,6 +241,14 @@ async fn remote(options: &Options, text: &str, wish: &Wish) -> Result<Outcome> {
         .hint(
             "the data directory, a cluster such as 15/main, or container:NAME, on the server's own machine",
         ));
+    }
+    if options.username.is_some() || options.dbname.is_some() {
+        return Err(Failure::usage("-U and -d: the connection string says who logs in, and where")
+            .hint("postgresql://USER@HOST/DBNAME"));
+    }
+    if options.end_plaintext_sessions {
+        return Err(Failure::usage("--end-plaintext-sessions: nothing is enforced by a connection string")
+            .hint("on the server's own machine, with its data directory or cluster as TARGET"));
     }
     let asked = secure_remote::Asked {
         text,

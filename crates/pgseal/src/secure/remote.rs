@@ -2,7 +2,7 @@
 //! everything else; for key, certificate and pg_hba.conf what to run on its own machine.
 
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use pgseal_conf::PgVersion;
@@ -26,8 +26,8 @@ use crate::sql::{answer, rows_of, text_of};
 use crate::target::shown;
 use crate::verify::subject::Subject;
 
-/// What the journal knows such a server's data directory by.
-const KEY: &str = "/sql";
+/// What `pg_locks` shows while a change is made: `pgseal` in ASCII.
+const LOCK: i64 = 0x0070_6773_6561_6c00;
 const LOADED_WITHIN: Duration = Duration::from_secs(20);
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
@@ -77,6 +77,12 @@ impl Remote {
             return Err(Failure::new(format!("{} is no superuser of {word}", who.username))
                 .because("nothing was changed")
                 .hint("a connection string of a superuser"));
+        }
+        let lock = format!("SELECT pg_try_advisory_lock({LOCK})::text");
+        if ask(&lock).await.map_err(failed)? != "true" {
+            return Err(Failure::stopped(format!("another pgseal is at work on {word}"))
+                .because("it holds the advisory lock of pgseal; nothing was changed")
+                .hint("wait until it has ended, then again"));
         }
         let identifier =
             ask("SELECT system_identifier::text FROM pg_control_system()").await.map_err(failed)?;
@@ -177,6 +183,17 @@ impl Remote {
         all
     }
 
+    /// What the journal knows it by: a standby has the identifier of its primary, and settings of its own.
+    fn key(&self) -> PathBuf {
+        let address =
+            if self.address.is_loopback() { "loopback".to_owned() } else { self.address.to_string() };
+        PathBuf::from(format!("/sql/{address}/{}", self.port))
+    }
+
+    fn journal(&self) -> Result<Option<Journal>> {
+        Journal::find(self.identifier, &self.key())
+    }
+
     async fn ask(&self, sql: &str) -> Result<String> {
         text_of(&self.session, sql, &[])
             .await
@@ -212,12 +229,12 @@ impl Remote {
 
     /// Sets, reloads, looks; takes back what does not hold. The change's id.
     pub(crate) async fn apply(&self, plan: &RemotePlan) -> Result<String> {
-        let journal = Journal::open(self.identifier, Path::new(KEY))?;
+        let journal = Journal::open(self.identifier, &self.key())?;
         let change = Change {
             format: 1,
             id: fresh_id()?,
             began: moment(OffsetDateTime::now_utc())?,
-            data: KEY.into(),
+            data: self.key(),
             title: "settings by ALTER SYSTEM".to_owned(),
             files: Vec::new(),
             folders: Vec::new(),
@@ -238,7 +255,16 @@ impl Remote {
                 Ok(change.id)
             }
             Err(failure) => {
-                self.take_back(&change).await?;
+                if let Err(worse) = self.take_back(&change).await {
+                    return Err(Failure::new(format!(
+                        "{}, and it could not be taken back",
+                        failure.sentence()
+                    ))
+                    .because_all(failure.reasons())
+                    .because(worse.sentence().to_owned())
+                    .because_all(worse.reasons())
+                    .hint(format!("pgseal undo {}", quoted(&self.word))));
+                }
                 journal.set(&change, &Phase::RolledBack)?;
                 Err(Failure::rolled_back(format!("rolled back: {}", failure.sentence()))
                     .because_all(failure.reasons()))
@@ -270,8 +296,26 @@ impl Remote {
         Err(Failure::new("the wire shows another certificate, or none, after the reload"))
     }
 
+    /// Every value as it was. Where somebody has set another one since, nothing is: that one is theirs.
     async fn take_back(&self, change: &Change) -> Result<()> {
+        let mut ours = Vec::new();
+        let mut theirs = Vec::new();
         for setting in &change.settings {
+            let now = self.in_auto_conf(&setting.name).await?;
+            if now.as_deref() == Some(setting.after.as_str()) {
+                ours.push(setting);
+            } else if now != setting.before {
+                let now = now.map_or_else(|| "no value".to_owned(), |value| format!("'{value}'"));
+                theirs.push(format!("{} has {now}, not '{}'", setting.name, setting.after));
+            }
+        }
+        if !theirs.is_empty() {
+            return Err(Failure::new("settings were changed since by others, and were not written over")
+                .because_all(theirs)
+                .because(format!("postgresql.auto.conf of {}, change {}", self.word, change.id))
+                .hint("ALTER SYSTEM SET … to what pgseal wrote, then again, or RESET what is not wanted any more"));
+        }
+        for setting in ours {
             self.alter(&setting.name, setting.before.as_deref()).await?;
         }
         self.reload().await
@@ -305,7 +349,7 @@ impl Remote {
     /// Takes the last change back: the one that was cut off, or the last that stands.
     pub(crate) async fn undo(&self) -> Result<String> {
         let nothing = || Failure::stopped(format!("there is no change of {} to undo", self.word));
-        let journal = Journal::find(self.identifier, Path::new(KEY))?.ok_or_else(nothing)?;
+        let journal = self.journal()?.ok_or_else(nothing)?;
         let (change, phase) = match journal.unfinished()? {
             Some((change, _)) => (change, Phase::RolledBack),
             None => (journal.last_committed()?.ok_or_else(nothing)?, Phase::Undone),
@@ -317,7 +361,7 @@ impl Remote {
 
     /// What a run that was cut off left, taken back first.
     pub(crate) async fn recover(&self) -> Result<Option<String>> {
-        let Some(journal) = Journal::find(self.identifier, Path::new(KEY))? else { return Ok(None) };
+        let Some(journal) = self.journal()? else { return Ok(None) };
         match journal.unfinished()? {
             Some(_) => self.undo().await.map(Some),
             None => Ok(None),
