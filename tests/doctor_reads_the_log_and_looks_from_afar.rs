@@ -100,6 +100,10 @@ fn what_docker_keeps_of_a_servers_words_is_read() {
         let told = evidence(&examined(contained.verb("doctor", &[])), "reload-refused");
         assert!(told.is_some_and(|told| told.contains("SSL configuration was not reloaded")));
         contained.sql("ALTER SYSTEM RESET ssl_crl_file");
+        contained.secure(&["--enforce", "--auth", "scram-sha-256"]).run().succeeded();
+        let sealed = examined(contained.verb("doctor", &[]));
+        let bad = listed(&sealed, "findings", "severity");
+        assert!(bad.is_subset(&["low".to_owned(), "info".to_owned()].into()), "{sealed}");
         contained.sql("SELECT pg_reload_conf()");
         assert_eq!(evidence(&examined(contained.verb("doctor", &[])), "reload-refused"), None);
     }
@@ -153,7 +157,7 @@ fn a_connection_string_is_enough_for_what_wire_and_login_show_and_the_rest_is_li
     assert!(listed(&stranger, "unseen", "what").contains("settings, rules, roles and sessions"));
 
     living.append_conf("ssl_min_protocol_version = 'TLSv1'");
-    living.prepend_hba("host all all all md5");
+    living.prepend_hba("host all app all md5");
     living.reload();
     let ill = far(SUPERUSER, PASSWORD, "");
     for name in ["plaintext-accepted", "protocol-too-old"] {

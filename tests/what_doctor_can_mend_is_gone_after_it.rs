@@ -114,6 +114,8 @@ fn nobody_is_locked_out_by_a_mend_and_what_was_done_before_is_said() {
 fn a_server_without_tls_is_mended_with_a_ca_and_a_healthy_one_is_left_alone() {
     let living = Living::of(versions()[0]);
     let ca = living.ca_of(&by()).display().to_string();
+    let none = living.verb("doctor", &["--fix", "--yes"], &by()).run().ended(2);
+    none.complains("no certificate to serve").complains("--new-ca DIR");
     let ran = fix(&living, &["--yes", "--new-ca", &ca]).succeeded();
     let gone = names(&ran, "gone");
     for name in ["tls-off", "certificate-missing", "plaintext-accepted"] {

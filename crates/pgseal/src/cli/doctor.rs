@@ -8,8 +8,9 @@ use time::OffsetDateTime;
 
 use super::Outcome;
 use super::options::Format;
+use crate::doctor::bundle::Bundle;
 use crate::doctor::settings::{Row as SettingRow, rows};
-use crate::doctor::{Examined, Unseen, examine, far};
+use crate::doctor::{Examined, Unseen, ended, examine, far};
 use crate::failure::{Ending, Failure, Result};
 use crate::findings::{Finding, Severity, names, page};
 use crate::policy::Policy;
@@ -25,6 +26,7 @@ use crate::verify::administrator::administrator;
   pgseal doctor container:db --fail-on medium
   pgseal doctor ./pgseal --settings
   pgseal doctor 15/main --fix --dry-run     what would mend what was found
+  pgseal doctor 15/main --facts facts.json  for somebody who cannot look: pgseal doctor --from facts.json
   pgseal doctor --explain certificate-not-served
 
 Without --fix nothing is changed; with it, what `secure`, `rotate` and `undo` know how to take back. A server that is down is looked at by its files. Exit status: 1 when something at or
@@ -33,7 +35,7 @@ above --fail-on was found.")]
 #[allow(clippy::struct_excessive_bools)]
 pub(crate) struct Options {
     /// A data directory, a cluster such as 15/main, a folder made by `pgseal up`, container:NAME, or a connection string
-    #[arg(required_unless_present = "explain")]
+    #[arg(required_unless_present_any = ["explain", "from"])]
     target: Option<String>,
     /// The superuser to look from inside as
     #[arg(short = 'U', long, value_name = "USER")]
@@ -50,6 +52,12 @@ pub(crate) struct Options {
     /// Every TLS setting with its value, where that comes from, and the version's default
     #[arg(long)]
     settings: bool,
+    /// Keep what was seen in this file, without any secret: for `doctor --from FILE` of somebody else
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["fix", "settings", "explain", "from"])]
+    facts: Option<PathBuf>,
+    /// Judge what `--facts` has kept, without the server
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["target", "fix", "settings", "explain", "username", "dbname"])]
+    from: Option<PathBuf>,
     /// Mend what can be mended by `secure` and `rotate`: planned, proved or rolled back; then look again
     #[arg(long, conflicts_with_all = ["settings", "explain"])]
     fix: bool,
@@ -96,11 +104,20 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
     if let Some(name) = &options.explain {
         return explain(name);
     }
-    let target = options.target.as_deref().unwrap_or_default();
     let policy = Policy::named(&options.policy)?;
+    if let Some(file) = &options.from {
+        let bundle = Bundle::read(file)?;
+        return told(&bundle.whose(), &bundle.examined(&policy, OffsetDateTime::now_utc())?, &options);
+    }
+    let target = options.target.as_deref().unwrap_or_default();
     let asked = Asked { username: options.username.clone(), dbname: options.dbname.clone() };
     if let Target::Connection(text) = Target::parse(target)? {
         return far(&options, &text, &policy).await;
+    }
+    if let Target::Container(name) = Target::parse(target)?
+        && let Some(examined) = ended::examine(&name, target).await?
+    {
+        return told(target, &examined, &options);
     }
     let mut place = Target::place(target).await?;
     if options.settings {
@@ -152,6 +169,9 @@ async fn far(options: &Options, text: &str, policy: &Policy) -> Result<Outcome> 
 }
 
 fn told(target: &str, examined: &Examined, options: &Options) -> Result<Outcome> {
+    if let Some(file) = &options.facts {
+        Bundle::of(target, examined, OffsetDateTime::now_utc()).write(file)?;
+    }
     let failing = examined.findings.iter().any(|finding| finding.severity >= options.fail_on);
     let text = match options.format {
         Format::Human => human(target, examined, Screen::of_stdout()),

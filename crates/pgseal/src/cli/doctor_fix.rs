@@ -76,6 +76,12 @@ pub(super) async fn run(order: Order) -> Result<Outcome> {
     if mends.is_empty() {
         return shown(&order, "nothing-to-do", &before, &[], &[], &before.findings);
     }
+    let brought = order.ca.is_some() || order.new_ca.is_some();
+    if !brought && before.findings.iter().any(|finding| finding.name == "certificate-missing") {
+        return Err(Failure::usage("there is no certificate to serve, and --fix brings none by itself")
+            .because("nothing was changed")
+            .hint("--new-ca DIR for a CA of your own, or --ca DIR"));
+    }
     if !order.dry_run && !order.yes {
         consent(&mends).await?;
     }

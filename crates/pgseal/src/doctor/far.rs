@@ -1,6 +1,8 @@
 //! A server of which a connection string is all there is: the wire, SQL as far as the login goes, the person's own side; and
 //! what could not be looked at, with what access would show it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use pgseal_conf::PgVersion;
 use pgseal_wire::Session;
 use time::OffsetDateTime;
@@ -11,7 +13,9 @@ use crate::failure::{Failure, Result};
 use crate::hba::fetch::over_sql;
 use crate::policy::Policy;
 use crate::scan::scanned::{Scanned, Speaker};
+use crate::secure::facts::Setting;
 use crate::secure::observe;
+use crate::secure::settings::{Wished, satisfies};
 use crate::sessions::{Seen, sessions};
 use crate::sql::{rows_of, text_of};
 use crate::target::{connection_subject, shown};
@@ -29,7 +33,7 @@ pub(crate) async fn examine(text: &str, policy: &Policy, now: OffsetDateTime) ->
     let subject = connection_subject(text, None).await?;
     let mut notes = Notes { word: &word, findings: Vec::new(), unseen: Vec::new() };
     let scanned = from_outside(&subject, policy, now, &mut notes).await?;
-    let version = from_inside(&subject, &mut notes).await;
+    let version = from_inside(&subject, policy, &mut notes).await;
     client_side::look(scanned.known.chains.first().map(Vec::as_slice), &mut notes);
     for what in
         ["key, certificate and revocation files, and whether a restart would work", "the server's log"]
@@ -39,12 +43,9 @@ pub(crate) async fn examine(text: &str, policy: &Policy, now: OffsetDateTime) ->
     let running = !matches!(scanned.speaker(), Speaker::Nobody(_));
     let Notes { mut findings, unseen, .. } = notes;
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-    Ok(Examined {
-        version: version.unwrap_or_else(|| "of a version that was not told".to_owned()),
-        running,
-        findings,
-        unseen,
-    })
+    let version = version.unwrap_or_else(|| "of a version that was not told".to_owned());
+    let observed = findings.clone();
+    Ok(Examined { version, running, findings, unseen, observed, known: None })
 }
 
 async fn from_outside(
@@ -79,7 +80,7 @@ async fn from_outside(
 }
 
 /// The version, where a login came about.
-async fn from_inside(subject: &Subject, notes: &mut Notes<'_>) -> Option<String> {
+async fn from_inside(subject: &Subject, policy: &Policy, notes: &mut Notes<'_>) -> Option<String> {
     let session = match administrator(subject).await {
         Ok(session) => session,
         Err(why) => {
@@ -88,21 +89,29 @@ async fn from_inside(subject: &Subject, notes: &mut Notes<'_>) -> Option<String>
             return None;
         }
     };
-    let version = look(&session, notes).await;
+    let version = look(&session, policy, notes).await;
     session.close().await;
     version
 }
 
-async fn look(session: &Session, notes: &mut Notes<'_>) -> Option<String> {
+async fn look(session: &Session, policy: &Policy, notes: &mut Notes<'_>) -> Option<String> {
     let text = text_of(session, "SELECT current_setting('server_version')", &[]).await.ok()?;
     let number = text_of(session, "SELECT current_setting('server_version_num')", &[]).await.ok()?;
     let version = PgVersion::from_version_num(number.parse().unwrap_or(0)).ok()?;
     match observe::settings(session).await {
-        Ok(found) => settings::judge(&found, version, notes),
+        Ok(found) => {
+            settings::judge(&found, version, notes);
+            against_policy(&found, policy, notes);
+        }
         Err(failure) => notes.unseen("settings", failure.sentence().to_owned(), MONITOR),
     }
     match over_sql(session).await {
-        Ok(source) => rules::of(&source, version, OffsetDateTime::now_utc(), notes),
+        Ok(source) => {
+            rules::of(&source, version, OffsetDateTime::now_utc(), notes);
+            if !notes.findings.iter().any(|finding| finding.name == "plaintext-accepted") {
+                rules::plaintext(&source, version, notes);
+            }
+        }
         Err(why) => notes.unseen("pg_hba.conf", why, SUPERUSER),
     }
     inside::look(session, None, notes).await;
@@ -127,8 +136,25 @@ async fn look(session: &Session, notes: &mut Notes<'_>) -> Option<String> {
     Some(text)
 }
 
+/// What is set wider than the policy: the server's OpenSSL may refuse it today, and its next one may not.
+fn against_policy(found: &BTreeMap<String, Setting>, policy: &Policy, notes: &mut Notes<'_>) {
+    let wishes = [
+        ("protocol-too-old", "ssl_min_protocol_version", policy.min_protocol.clone()),
+        ("suites-too-wide", "ssl_ciphers", policy.tls12_suites.join(":")),
+    ];
+    for (finding, name, value) in wishes {
+        let wish = Wished { name, value };
+        let Some(setting) = found.get(name).filter(|setting| !satisfies(&wish, &setting.value)) else {
+            continue;
+        };
+        if !notes.findings.iter().any(|known| known.name == finding) {
+            notes.find(finding, format!("{name} = {:?}, not {:?}", setting.value, wish.value));
+        }
+    }
+}
+
 /// The same thing may have been asked for by more than one look.
 fn once_each(unseen: &mut Vec<Unseen>) {
-    let mut seen = std::collections::BTreeSet::new();
-    unseen.retain(|one| seen.insert(one.what));
+    let mut seen = BTreeSet::new();
+    unseen.retain(|one| seen.insert(one.what.clone()));
 }

@@ -11,8 +11,8 @@ use crate::secure::log::{RELOADED, end_of_log, is_refusal};
 
 /// What is read of it, in bytes from its end.
 const LIMIT: u64 = 1 << 20;
-/// Lines that lead to the refusal of a reload and are shown.
-const SHOWN: usize = 3;
+/// What a line names that may have a password in it: parameters that changed are logged with their values (guc.c).
+const SECRETIVE: [&str; 3] = ["conninfo", "passphrase", "password"];
 /// `starting %s` is translated, PG_VERSION_STR is not (postmaster.c).
 const STARTED: &str = ", compiled by ";
 /// Alerts of clients, as OpenSSL's reasons name them (ssl_err.c), and what they mean.
@@ -25,9 +25,14 @@ const ALERTS: [(&str, &str); 6] = [
     ("alert certificate revoked", "clients find its certificate revoked"),
 ];
 
-pub(super) async fn look(place: &mut Place, session: &Session, notes: &mut Notes<'_>) {
+/// `command` is never shown, whatever the log says of it: a passphrase may stand in it.
+pub(super) async fn look(place: &mut Place, session: &Session, command: &str, notes: &mut Notes<'_>) {
     match end_of_log(place, session, LIMIT).await {
-        Ok(lines) => judge(since_start(&lines), notes),
+        Ok(lines) if command.is_empty() => judge(since_start(&lines), notes),
+        Ok(lines) => {
+            let lines: Vec<String> = lines.iter().map(|line| line.replace(command, "…")).collect();
+            judge(since_start(&lines), notes);
+        }
         Err(why) => {
             let access = "a log that is a file: logging_collector = on, or a server started with pg_ctl -l";
             notes.unseen("the server's log", why, access);
@@ -45,8 +50,10 @@ fn judge(lines: &[String], notes: &mut Notes<'_>) {
     let last = lines.iter().rposition(|line| line.contains(RELOADED)).unwrap_or(0);
     let after = lines.get(last..).unwrap_or_default();
     if let Some(refused) = after.iter().position(|line| is_refusal(line)) {
-        let from = refused.saturating_sub(SHOWN - 1).max(1).min(refused);
-        notes.find("reload-refused", after.get(from..=refused).unwrap_or_default().join("; "));
+        // The line before it says why.
+        let why = after.get(refused.saturating_sub(1)..=refused).unwrap_or_default();
+        let open = why.iter().filter(|line| !SECRETIVE.iter().any(|word| line.contains(word)));
+        notes.find("reload-refused", open.cloned().collect::<Vec<_>>().join("; "));
     }
     let mut alerts: BTreeMap<&str, usize> = BTreeMap::new();
     for line in lines {

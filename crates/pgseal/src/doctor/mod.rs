@@ -1,8 +1,10 @@
 //! Everything that is wrong with a server, seen from inside, from outside and from the person's own side at once: what it
 //! is, how it is known, what mends it. Changes nothing.
 
+pub(crate) mod bundle;
 mod certificate;
 mod client_side;
+pub(crate) mod ended;
 pub(crate) mod far;
 mod inside;
 mod log;
@@ -12,11 +14,14 @@ mod resting;
 mod rules;
 pub(crate) mod settings;
 
+use std::borrow::Cow;
+
 use pgseal_pki::{KeyType, Validity};
 use pgseal_wire::Session;
 use serde::Serialize;
 use time::OffsetDateTime;
 
+use self::bundle::Known;
 use self::outside::Outside;
 use crate::failure::Result;
 use crate::findings::Finding;
@@ -34,10 +39,10 @@ use crate::target::{Asked, login};
 /// What could not be looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Unseen {
-    pub(crate) what: &'static str,
+    pub(crate) what: Cow<'static, str>,
     pub(crate) why: String,
     /// What would show it.
-    pub(crate) access: &'static str,
+    pub(crate) access: Cow<'static, str>,
 }
 
 /// What was found.
@@ -48,6 +53,10 @@ pub(crate) struct Examined {
     /// The worst first.
     pub(crate) findings: Vec<Finding>,
     pub(crate) unseen: Vec<Unseen>,
+    /// Those of the findings that do not follow from the facts alone.
+    pub(crate) observed: Vec<Finding>,
+    /// The facts that the others follow from, without what is secret in them.
+    pub(crate) known: Option<Box<Known>>,
 }
 
 /// Collects findings about one target.
@@ -63,7 +72,7 @@ impl Notes<'_> {
     }
 
     fn unseen(&mut self, what: &'static str, why: impl Into<String>, access: &'static str) {
-        self.unseen.push(Unseen { what, why: why.into(), access });
+        self.unseen.push(Unseen { what: what.into(), why: why.into(), access: access.into() });
     }
 }
 
@@ -81,9 +90,12 @@ pub(crate) async fn examine(
         Some(server) => Some(enter(place, server, asked).await),
         None => None,
     };
+    let mut judged_by = None;
     let version = match entered {
         Some(Ok((session, facts))) => {
-            running(place, &session, &facts, policy, now, &mut notes).await?;
+            judged(&facts, &policy, now, &mut notes)?;
+            judged_by = Known::of(&facts).map(|known| (Box::new(known), notes.findings.clone()));
+            running(place, &session, &facts, &policy, now, &mut notes).await;
             session.close().await;
             facts.version_text
         }
@@ -99,7 +111,10 @@ pub(crate) async fn examine(
     };
     let Notes { mut findings, unseen, .. } = notes;
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-    Ok(Examined { version, running: server.is_some(), findings, unseen })
+    let (known, follow) = judged_by.unzip();
+    let follow: Vec<Finding> = follow.unwrap_or_default();
+    let observed = findings.iter().filter(|finding| !follow.contains(finding)).cloned().collect();
+    Ok(Examined { version, running: server.is_some(), findings, unseen, observed, known })
 }
 
 async fn enter(place: &mut Place, server: &RunningServer, asked: &Asked) -> Result<(Session, Facts)> {
@@ -117,18 +132,30 @@ async fn enter(place: &mut Place, server: &RunningServer, asked: &Asked) -> Resu
     }
 }
 
+/// What follows from facts, a policy and the time: judged again of facts that were kept.
+fn judged(facts: &Facts, policy: &Policy, now: OffsetDateTime, notes: &mut Notes<'_>) -> Result<()> {
+    let wish = nothing_but(policy.clone(), Validity::A_YEAR);
+    // Who is locked out comes before what is weak.
+    rules::judge(facts, now, notes);
+    notes.findings.extend(judge(facts, &wish, notes.word, now)?);
+    if let Ok(present) = &facts.certificate {
+        certificate::judge(&present.leaf, &present.others, facts.setting("ssl_cert_file"), notes);
+    }
+    certificate::addresses(facts, notes);
+    settings::judge(&facts.settings, facts.version, notes);
+    Ok(())
+}
+
+/// What is looked at on the spot beside them.
 async fn running(
     place: &mut Place,
     session: &Session,
     facts: &Facts,
-    policy: Policy,
+    policy: &Policy,
     now: OffsetDateTime,
     notes: &mut Notes<'_>,
-) -> Result<()> {
-    let wish = nothing_but(policy, Validity::A_YEAR);
-    notes.findings.extend(judge(facts, &wish, notes.word, now)?);
+) {
     if let Ok(present) = &facts.certificate {
-        certificate::judge(&present.leaf, &present.others, facts.setting("ssl_cert_file"), notes);
         let claim = restart::claim(place, session, &present.leaf).await;
         if claim.holds == Some(false) {
             let reason = claim.reason.unwrap_or_default();
@@ -140,17 +167,13 @@ async fn running(
     }
     certificate::revocation(place, facts.setting("ssl_crl_file"), now, notes).await;
     certificate::diffie_hellman(place, facts.setting("ssl_dh_params_file"), notes).await;
-    certificate::addresses(facts, notes);
-    settings::judge(&facts.settings, facts.version, notes);
-    rules::judge(facts, now, notes);
     inside::look(session, Some(&facts.hba.named), notes).await;
     peers::look(session, facts.in_recovery, notes).await;
-    log::look(place, session, notes).await;
+    log::look(place, session, facts.setting("ssl_passphrase_command"), notes).await;
     if let Some(from_outside) = Outside::of(facts) {
-        outside::look(from_outside, &wish.policy, now, notes).await;
+        outside::look(from_outside, policy, now, notes).await;
     }
     client_side::look(facts.certificate.as_ref().ok().map(Present::chain).as_deref(), notes);
-    Ok(())
 }
 
 /// The wish of somebody who wants to know and not to change.

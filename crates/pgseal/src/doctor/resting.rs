@@ -4,16 +4,15 @@ use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt as _;
 
 use pgseal_conf::PgVersion;
-use pgseal_conf::hba::World;
-use pgseal_conf::hba::proof::{Verdict, plaintext_path};
 use time::OffsetDateTime;
 
-use super::{Notes, certificate, client_side, rules};
+use super::{Notes, certificate, client_side, ended, rules};
 use crate::failure::Result;
 use crate::hba::fetch::fetch;
 use crate::place::Place;
 use crate::place::log::last_words;
 use crate::secure::facts::Setting;
+use crate::secure::log::without_stamp;
 use crate::secure::present;
 use crate::secure::restart::{files_at_start, open_key};
 
@@ -35,15 +34,23 @@ pub(super) async fn look(
     notes: &mut Notes<'_>,
 ) -> Result<String> {
     let version = place.version().await?;
+    configuration(place, version, now, notes).await;
+    hba(place, version, now, notes).await;
+    // The cause before what came of it.
     if !runs {
+        if place.is_contained()
+            && let Ok(lines) = place.last_words_of_the_container().await
+        {
+            let lines: Vec<String> = lines.iter().map(|line| without_stamp(line)).collect();
+            ended::told(&lines, "its container does not run", notes);
+            return Ok(version.to_string());
+        }
         let said = last_words(place).await;
         notes.find(
             "server-down",
             said.unwrap_or_else(|| format!("no server runs on {}", place.data.display())),
         );
     }
-    configuration(place, version, now, notes).await;
-    hba(place, version, now, notes).await;
     Ok(version.to_string())
 }
 
@@ -115,13 +122,5 @@ async fn hba(place: &mut Place, version: PgVersion, now: OffsetDateTime, notes: 
         Err(why) => return notes.find("rules-errors", why),
     };
     rules::of(&source, version, now, notes);
-    let ruleset = source.ruleset(version);
-    if ruleset.loads()
-        && let Verdict::Path(witness) =
-            plaintext_path(&ruleset.rules, &World { roles: None, interfaces: None })
-    {
-        let line = ruleset.rules.get(witness.rule).map_or(0, |rule| rule.line);
-        notes
-            .find("plaintext-accepted", format!("{} line {line}: {}", path.display(), witness.method.name()));
-    }
+    rules::plaintext(&source, version, notes);
 }

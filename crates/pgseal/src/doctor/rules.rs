@@ -1,7 +1,7 @@
 //! What pg_hba.conf allows that few people mean. Pure.
 
 use pgseal_conf::PgVersion;
-use pgseal_conf::hba::proof::{Purposes, Question, Verdict, admission};
+use pgseal_conf::hba::proof::{Purposes, Question, Verdict, admission, plaintext_path};
 use pgseal_conf::hba::{Channel, ConnectionType, Method, Ruleset, Server};
 use time::OffsetDateTime;
 
@@ -61,6 +61,18 @@ pub(super) fn of(source: &Source, version: PgVersion, now: OffsetDateTime, notes
         let later_rules = source.ruleset(later);
         let said = later_rules.errors().next().map(|error| format!("line {}: {}", error.line, error.message));
         notes.find("breaks-on-upgrade", format!("from {later} on, {}", said.unwrap_or_default()));
+    }
+}
+
+/// The line that lets plaintext in, of rules that nobody has tried on the wire.
+pub(super) fn plaintext(source: &Source, version: PgVersion, notes: &mut Notes<'_>) {
+    let ruleset = source.ruleset(version);
+    if ruleset.loads()
+        && let Verdict::Path(witness) = plaintext_path(&ruleset.rules, &source.world())
+    {
+        let line = ruleset.rules.get(witness.rule).map_or(0, |rule| rule.line);
+        let evidence = format!("{} line {line}: {}", source.path, witness.method.name());
+        notes.find("plaintext-accepted", evidence);
     }
 }
 

@@ -378,7 +378,7 @@ impl Container {
 }
 
 /// Its id, and what docker knows of it.
-async fn inspect(docker: &Docker, name: &str) -> Result<(String, Value)> {
+pub(super) async fn inspect(docker: &Docker, name: &str) -> Result<(String, Value)> {
     let words = ["inspect", "--type", "container", name];
     let said = docker.run(&words.map(OsString::from), Input::Nothing).await?;
     let facts = serde_json::from_slice::<Value>(&said.out).unwrap_or(Value::Null);

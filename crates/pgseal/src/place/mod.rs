@@ -7,6 +7,7 @@ pub(crate) mod cluster;
 mod configuration;
 mod container;
 pub(crate) mod docker;
+pub(crate) mod exited;
 mod hands;
 mod helper;
 mod inside;

@@ -196,7 +196,7 @@ async fn size(place: &mut Place, path: &Path) -> Result<u64, String> {
 }
 
 /// Docker's own time goes before each line, and makes it unlike any other.
-fn without_stamp(line: &str) -> String {
+pub(crate) fn without_stamp(line: &str) -> String {
     line.split_once(' ').map_or(line, |(_, rest)| rest).to_owned()
 }
 
