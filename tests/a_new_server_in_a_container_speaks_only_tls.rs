@@ -34,6 +34,7 @@ fn a_new_server_in_a_container_is_proved_and_stays_so() {
         assert_eq!(up.json()["proved"], true, "{up}");
         assert_eq!(up.json()["image"], *image, "{up}");
         all_hold(&up);
+        composed.verb("doctor", &["--fail-on", "medium"]).run().succeeded().says("healthy");
         psql_gets_in_only_with_tls(&composed);
         composed.psql_inside("CREATE TABLE kept AS SELECT generate_series(1, 1000) AS n").succeeded();
         a_second_up_changes_nothing(&composed);
