@@ -27,6 +27,8 @@ tests/provision/system.sh pgbouncer
 tests/provision/system.sh certtool javac jdbc
 # What libpq makes of connection strings is asked of libpq.
 tests/provision/psycopg2.sh
+# Reports are read by the programs that they are written for.
+tests/provision/judges.sh
 
 # Scenarios with containers have a docker of their own. It is stopped afterwards, unless it ran before.
 if ! tests/provision/docker.sh answers; then

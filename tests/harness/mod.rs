@@ -5,6 +5,7 @@
 //! It runs on Linux: stray processes are found through `/proc`.
 
 mod account;
+mod browser;
 mod bystander;
 mod canary;
 mod catalogue;
@@ -22,6 +23,7 @@ mod gate;
 mod gate_scribe;
 mod impostor;
 mod install;
+mod judges;
 mod knock;
 mod living;
 mod namespace;
@@ -57,6 +59,7 @@ mod trace;
 mod tree;
 
 pub(crate) use account::Account;
+pub(crate) use browser::{Aside, Browser};
 pub(crate) use bystander::Bystander;
 pub(crate) use canary::Canary;
 pub(crate) use catalogue::named_and_gone;
@@ -76,6 +79,7 @@ pub(crate) use gate::{Gate, addresses_of, can_be_come_from, is_answer_of};
 pub(crate) use gate_scribe::{GateScribe, Origins};
 pub(crate) use impostor::{Impostor, asks_cleartext, asks_md5, asks_scram, refuses, tls};
 pub(crate) use install::{Install, cache, project};
+pub(crate) use judges::{Element, is_sarif, markdown, metrics, xml};
 pub(crate) use knock::{Door, Guest, Said};
 pub(crate) use living::{APP, APP_PASSWORD, Living, USUAL_HBA};
 pub(crate) use namespace::{among_mounts_of_its_own, in_a_network_of_its_own, make_read_only, make_writable};

@@ -2,7 +2,8 @@
 # Installs what is missing through the system's own package manager, and nothing when nothing is missing.
 #   tests/provision/system.sh NEED…
 # NEED is one of: server (a PostgreSQL server, any version, and psql), postgresql-15, openssl, python3, jq, pip, npm, ip (of iproute2),
-# pgbouncer, dockerd, docker (its client), certtool (of GnuTLS), javac (a JDK), jdbc (PostgreSQL's driver for it).
+# pgbouncer, dockerd, docker (its client), certtool (of GnuTLS), javac (a JDK), jdbc (PostgreSQL's driver for it), cmark-gfm
+# (GitHub's Markdown), chromium.
 # No PostgreSQL cluster is created or started by it.
 set -eu
 

@@ -7,6 +7,7 @@ mod client;
 mod compose;
 mod delegate;
 mod doctor;
+mod export;
 mod failure;
 #[path = "faults/armed.rs"]
 mod faults;

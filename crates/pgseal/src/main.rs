@@ -6,6 +6,7 @@ mod client;
 mod compose;
 mod delegate;
 mod doctor;
+mod export;
 mod failure;
 #[path = "faults/quiet.rs"]
 mod faults;

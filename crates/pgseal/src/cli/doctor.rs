@@ -1,13 +1,14 @@
 //! `pgseal doctor`.
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use clap::Args;
 use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::Outcome;
-use super::options::Format;
+use super::options::{Format, ReportFormat};
 use crate::doctor::bundle::Bundle;
 use crate::doctor::settings::{Row as SettingRow, rows};
 use crate::doctor::{Examined, Unseen, ended, examine, far};
@@ -27,6 +28,7 @@ use crate::verify::administrator::administrator;
   pgseal doctor ./pgseal --settings
   pgseal doctor 15/main --fix --dry-run     what would mend what was found
   pgseal doctor 15/main --facts facts.json  for somebody who cannot look: pgseal doctor --from facts.json
+  pgseal doctor 15/main --format junit > doctor.xml
   pgseal doctor --explain certificate-not-served
 
 Without --fix nothing is changed; with it, what `secure`, `rotate` and `undo` know how to take back. A server that is down is looked at by its files. Exit status: 1 when something at or
@@ -78,7 +80,7 @@ pub(crate) struct Options {
     explain: Option<String>,
     /// How the result is shown
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    format: ReportFormat,
 }
 
 /// The JSON of `pgseal doctor` (docs/schema/doctor.json).
@@ -104,20 +106,26 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
     if let Some(name) = &options.explain {
         return explain(name);
     }
+    if (options.settings || options.fix)
+        && !matches!(options.format, ReportFormat::Human | ReportFormat::Json)
+    {
+        return Err(Failure::usage("--settings and --fix are printed as human or json").hint("--format json"));
+    }
+    let begun = Instant::now();
     let policy = Policy::named(&options.policy)?;
     if let Some(file) = &options.from {
         let bundle = Bundle::read(file)?;
-        return told(&bundle.whose(), &bundle.examined(&policy, OffsetDateTime::now_utc())?, &options);
+        return told(&bundle.whose(), &bundle.examined(&policy, OffsetDateTime::now_utc())?, &options, begun);
     }
     let target = options.target.as_deref().unwrap_or_default();
     let asked = Asked { username: options.username.clone(), dbname: options.dbname.clone() };
     if let Target::Connection(text) = Target::parse(target)? {
-        return far(&options, &text, &policy).await;
+        return far(&options, &text, &policy, begun).await;
     }
     if let Target::Container(name) = Target::parse(target)?
         && let Some(examined) = ended::examine(&name, target).await?
     {
-        return told(target, &examined, &options);
+        return told(target, &examined, &options, begun);
     }
     let mut place = Target::place(target).await?;
     if options.settings {
@@ -141,16 +149,16 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
             dry_run: options.dry_run,
             yes: options.yes,
             fail_on: options.fail_on,
-            format: options.format,
+            format: if options.format == ReportFormat::Json { Format::Json } else { Format::Human },
         })
         .await;
     }
     let examined = examine(&mut place, target, &asked, policy, OffsetDateTime::now_utc()).await?;
-    told(target, &examined, &options)
+    told(target, &examined, &options, begun)
 }
 
 /// What a connection string gives.
-async fn far(options: &Options, text: &str, policy: &Policy) -> Result<Outcome> {
+async fn far(options: &Options, text: &str, policy: &Policy, begun: Instant) -> Result<Outcome> {
     let word = shown(text);
     if options.fix {
         return Err(Failure::usage("--fix: that needs the server's files, and a connection string reaches none")
@@ -165,24 +173,30 @@ async fn far(options: &Options, text: &str, policy: &Policy) -> Result<Outcome> 
         session.close().await;
         return settings(&word, &rows.map_err(unread)?, options.format);
     }
-    told(&word, &far::examine(text, policy, OffsetDateTime::now_utc()).await?, options)
+    told(&word, &far::examine(text, policy, OffsetDateTime::now_utc()).await?, options, begun)
 }
 
-fn told(target: &str, examined: &Examined, options: &Options) -> Result<Outcome> {
+fn told(target: &str, examined: &Examined, options: &Options, begun: Instant) -> Result<Outcome> {
     if let Some(file) = &options.facts {
         Bundle::of(target, examined, OffsetDateTime::now_utc()).write(file)?;
     }
     let failing = examined.findings.iter().any(|finding| finding.severity >= options.fail_on);
-    let text = match options.format {
-        Format::Human => human(target, examined, Screen::of_stdout()),
-        Format::Json => json::text(&Row {
-            schema_version: SCHEMA_VERSION,
-            target,
-            version: &examined.version,
-            running: examined.running,
-            findings: &examined.findings,
-            unseen: &examined.unseen,
-        })?,
+    let row = Row {
+        schema_version: SCHEMA_VERSION,
+        target,
+        version: &examined.version,
+        running: examined.running,
+        findings: &examined.findings,
+        unseen: &examined.unseen,
+    };
+    let text = match (options.format.form(), options.format) {
+        (Some(form), _) => {
+            let now = OffsetDateTime::now_utc();
+            form.text(&examined.document(target, options.fail_on, now, begun.elapsed()))?
+        }
+        (None, ReportFormat::Json) => json::text(&row)?,
+        (None, ReportFormat::Jsonl) => json::line(&row)?,
+        (None, _) => human(target, examined, Screen::of_stdout()),
     };
     Ok(Outcome { text, ending: if failing { Ending::NotProved } else { Ending::Well } })
 }
@@ -209,28 +223,24 @@ fn human(target: &str, examined: &Examined, screen: Screen) -> String {
     lines.join("\n")
 }
 
-fn settings(target: &str, rows: &[SettingRow], format: Format) -> Result<Outcome> {
-    Ok(Outcome::well(match format {
-        Format::Json => json::text(&SettingsRow { schema_version: SCHEMA_VERSION, target, settings: rows })?,
-        Format::Human => {
-            let line = |row: &SettingRow| {
-                let place = row.place.as_deref().unwrap_or(&row.source);
-                let usual = if row.value == row.default {
-                    String::new()
-                } else {
-                    format!(", by default {:?}", row.default)
-                };
-                let pending = if row.pending_restart { ", and another value after a restart" } else { "" };
-                for_terminal(&format!("  {:<40} {:?} ({place}{usual}{pending})", row.name, row.value))
-            };
-            let lines: Vec<String> = rows.iter().map(line).collect();
-            format!(
-                "{}  what the server has loaded; what it serves: pgseal verify {0}\n{}",
-                for_terminal(target),
-                lines.join("\n")
-            )
-        }
-    }))
+fn settings(target: &str, rows: &[SettingRow], format: ReportFormat) -> Result<Outcome> {
+    if format == ReportFormat::Json {
+        let row = SettingsRow { schema_version: SCHEMA_VERSION, target, settings: rows };
+        return Ok(Outcome::well(json::text(&row)?));
+    }
+    let line = |row: &SettingRow| {
+        let place = row.place.as_deref().unwrap_or(&row.source);
+        let usual =
+            if row.value == row.default { String::new() } else { format!(", by default {:?}", row.default) };
+        let pending = if row.pending_restart { ", and another value after a restart" } else { "" };
+        for_terminal(&format!("  {:<40} {:?} ({place}{usual}{pending})", row.name, row.value))
+    };
+    let lines: Vec<String> = rows.iter().map(line).collect();
+    Ok(Outcome::well(format!(
+        "{}  what the server has loaded; what it serves: pgseal verify {0}\n{}",
+        for_terminal(target),
+        lines.join("\n")
+    )))
 }
 
 /// The catalogue's page about a finding, or about all of them.

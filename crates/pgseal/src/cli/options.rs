@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use zeroize::Zeroizing;
 
+use crate::export::Form;
 use crate::failure::{Failure, Result};
 use crate::privilege::files;
 use crate::privilege::secret::Secret;
@@ -20,6 +21,42 @@ pub(crate) enum Format {
     Human,
     /// One JSON object
     Json,
+}
+
+/// Of what was found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    /// For people
+    #[default]
+    Human,
+    /// One JSON object
+    Json,
+    /// A JSON object a line, each as its server is done
+    Jsonl,
+    /// SARIF 2.1.0, for code scanning
+    Sarif,
+    /// JUnit's XML, for CI
+    Junit,
+    /// GitHub flavoured Markdown
+    Markdown,
+    /// Metrics for the textfile collector of Prometheus' node exporter
+    Prometheus,
+    /// One page that loads nothing, for people with a browser
+    Html,
+}
+
+impl ReportFormat {
+    /// The form of a document; None of what the verb prints by itself.
+    pub(crate) const fn form(self) -> Option<Form> {
+        match self {
+            Self::Human | Self::Json | Self::Jsonl => None,
+            Self::Sarif => Some(Form::Sarif),
+            Self::Junit => Some(Form::Junit),
+            Self::Markdown => Some(Form::Markdown),
+            Self::Prometheus => Some(Form::Prometheus),
+            Self::Html => Some(Form::Html),
+        }
+    }
 }
 
 /// The word for standard input.

@@ -10,7 +10,7 @@ use pgseal_wire::scan::{Limits, Wish};
 use pgseal_wire::{RootFile, Roots};
 
 use super::Outcome;
-use super::options::STDIN;
+use super::options::{ReportFormat, STDIN};
 use crate::failure::{Ending, Failure, Result};
 use crate::findings::Severity;
 use crate::interrupt::{Shield, interruptible};
@@ -24,7 +24,7 @@ use crate::scan::chain::Trust;
 use crate::scan::fleet::{How, sweep};
 use crate::scan::report::Report;
 use crate::scan::scanned::Scanned;
-use crate::scan::show::{fleet, human, row};
+use crate::scan::show::{document, fleet, human, row};
 use crate::scan::target::{self, DEFAULT_PORT, Named, Reading};
 
 /// A list of targets longer than this is no list of targets.
@@ -38,6 +38,7 @@ const MOST_TARGETS: usize = 100_000;
   pgseal scan db1.example.org
   pgseal scan db1:5432 db2:6432 --sslrootcert ca.crt --fail-on medium
   pgseal scan --targets fleet.txt --quick --format jsonl --jobs 64
+  pgseal scan db1 --format sarif > scan.sarif
   pgseal scan --explain certificate-expiring
 
 Nothing is logged in to and no password is ever sent. Exit status: 0 nothing at or above --fail-on,
@@ -108,18 +109,7 @@ pub(crate) struct Options {
     verbose: bool,
     /// How the result is shown
     #[arg(long, value_enum, default_value_t)]
-    format: ScanFormat,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum ScanFormat {
-    /// For people
-    #[default]
-    Human,
-    /// One JSON object
-    Json,
-    /// A JSON object a line, each as its server is done
-    Jsonl,
+    format: ReportFormat,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -263,7 +253,7 @@ async fn scanned(
         if let Some(baseline) = baseline {
             baseline.apply(&mut report);
         }
-        if options.format == ScanFormat::Jsonl
+        if options.format == ReportFormat::Jsonl
             && let Ok(line) = json::line(&row::Row::of(&report))
         {
             let _ = super::write_bytes(format!("{line}\n").as_bytes());
@@ -291,8 +281,13 @@ fn ending(reports: &[Report], fail_on: FailOn) -> Ending {
 }
 
 fn text(reports: &[Report], options: &Options, took: Duration) -> Result<String> {
+    if let Some(form) = options.format.form() {
+        return form.text(&document::of(reports, options.fail_on.severity()));
+    }
     Ok(match options.format {
-        ScanFormat::Human => {
+        ReportFormat::Json => json::text(&row::Whole::of(reports))?,
+        ReportFormat::Jsonl => String::new(),
+        _ => {
             let screen = Screen::of_stdout();
             let each: Vec<String> = reports
                 .iter()
@@ -301,7 +296,5 @@ fn text(reports: &[Report], options: &Options, took: Duration) -> Result<String>
                 .collect();
             each.join("\n\n")
         }
-        ScanFormat::Json => json::text(&row::Whole::of(reports))?,
-        ScanFormat::Jsonl => String::new(),
     })
 }

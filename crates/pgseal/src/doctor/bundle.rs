@@ -206,6 +206,7 @@ impl Bundle {
             unseen,
             observed: Vec::new(),
             known: None,
+            certificate: None,
         })
     }
 }

@@ -33,7 +33,7 @@ pub(crate) async fn examine(name: &str, word: &str) -> Result<Option<Examined>> 
     let Notes { findings, unseen, .. } = notes;
     let version = exited.version.unwrap_or_else(|| "of a version that was not told".to_owned());
     let observed = findings.clone();
-    Ok(Some(Examined { version, running: false, findings, unseen, observed, known: None }))
+    Ok(Some(Examined { version, running: false, findings, unseen, observed, known: None, certificate: None }))
 }
 
 /// The cause that the last words of a server name, and then that it is down.

@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 
 use super::outside::{self, Outside};
 use super::{Examined, Notes, Unseen, client_side, inside, peers, rules, settings};
+use crate::export::Dates;
 use crate::failure::{Failure, Result};
 use crate::hba::fetch::over_sql;
 use crate::policy::Policy;
@@ -45,7 +46,8 @@ pub(crate) async fn examine(text: &str, policy: &Policy, now: OffsetDateTime) ->
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     let version = version.unwrap_or_else(|| "of a version that was not told".to_owned());
     let observed = findings.clone();
-    Ok(Examined { version, running, findings, unseen, observed, known: None })
+    let certificate = scanned.known.leaf().map(Dates::of);
+    Ok(Examined { version, running, findings, unseen, observed, known: None, certificate })
 }
 
 async fn from_outside(

@@ -4,6 +4,7 @@
 pub(crate) mod bundle;
 mod certificate;
 mod client_side;
+mod document;
 pub(crate) mod ended;
 pub(crate) mod far;
 mod inside;
@@ -23,6 +24,7 @@ use time::OffsetDateTime;
 
 use self::bundle::Known;
 use self::outside::Outside;
+use crate::export::Dates;
 use crate::failure::Result;
 use crate::findings::Finding;
 use crate::place::Place;
@@ -57,6 +59,8 @@ pub(crate) struct Examined {
     pub(crate) observed: Vec<Finding>,
     /// The facts that the others follow from, without what is secret in them.
     pub(crate) known: Option<Box<Known>>,
+    /// Of the certificate in its files, where somebody was let in to look.
+    pub(crate) certificate: Option<Dates>,
 }
 
 /// Collects findings about one target.
@@ -91,8 +95,10 @@ pub(crate) async fn examine(
         None => None,
     };
     let mut judged_by = None;
+    let mut certificate = None;
     let version = match entered {
         Some(Ok((session, facts))) => {
+            certificate = facts.certificate.as_ref().ok().map(|present| Dates::of(&present.leaf));
             judged(&facts, &policy, now, &mut notes)?;
             judged_by = Known::of(&facts).map(|known| (Box::new(known), notes.findings.clone()));
             running(place, &session, &facts, &policy, now, &mut notes).await;
@@ -114,7 +120,7 @@ pub(crate) async fn examine(
     let (known, follow) = judged_by.unzip();
     let follow: Vec<Finding> = follow.unwrap_or_default();
     let observed = findings.iter().filter(|finding| !follow.contains(finding)).cloned().collect();
-    Ok(Examined { version, running: server.is_some(), findings, unseen, observed, known })
+    Ok(Examined { version, running: server.is_some(), findings, unseen, observed, known, certificate })
 }
 
 async fn enter(place: &mut Place, server: &RunningServer, asked: &Asked) -> Result<(Session, Facts)> {

@@ -115,6 +115,26 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     catalogue().keys().map(String::as_str)
 }
 
+/// What the catalogue says of a finding, wherever it is found.
+#[derive(Clone, Debug)]
+pub(crate) struct Rule {
+    pub(crate) name: &'static str,
+    pub(crate) severity: Severity,
+    pub(crate) why: &'static str,
+    /// With `TARGET` in the place of a server.
+    pub(crate) mend: String,
+}
+
+/// All of the catalogue, by name.
+pub(crate) fn rules() -> impl Iterator<Item = Rule> {
+    catalogue().iter().map(|(name, entry)| Rule {
+        name,
+        severity: entry.severity,
+        why: &entry.why,
+        mend: entry.mend.replace("{target}", "TARGET"),
+    })
+}
+
 /// The catalogue's page about a finding, in Markdown.
 pub(crate) fn page(name: &str) -> Option<String> {
     let entry = catalogue().get(name)?;

@@ -1,7 +1,7 @@
 //! Foreign text made harmless for a terminal: servers, certificates and files may say anything.
 
 /// Replaces what could move the cursor, hide or reorder text: control characters (C0, C1, DEL), line
-/// and paragraph separators, and the bidirectional controls. Everything else stays as it is.
+/// and paragraph separators, the bidirectional controls, and what is no character at all. Everything else stays as it is.
 pub(crate) fn for_terminal(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -19,7 +19,7 @@ pub(crate) fn lines_for_terminal(text: &str) -> String {
 pub(crate) fn dangerous(c: char) -> bool {
     c.is_control()
         || matches!(c,
-            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{61c}' | '\u{feff}')
+            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{61c}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
 }
 
 #[cfg(test)]

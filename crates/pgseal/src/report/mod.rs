@@ -3,6 +3,7 @@
 pub(crate) mod ask;
 pub(crate) mod certificate;
 pub(crate) mod escape;
+pub(crate) mod fact;
 pub(crate) mod json;
 pub(crate) mod proof;
 pub(crate) mod screen;

@@ -35,6 +35,11 @@ impl Screen {
         }
     }
 
+    /// Of a page that is read elsewhere: in UTF-8, and without a terminal's colours.
+    pub(crate) const fn of_a_page() -> Self {
+        Self { unicode: true, colour: false }
+    }
+
     #[cfg(test)]
     pub(crate) const fn plain(unicode: bool) -> Self {
         Self { unicode, colour: false }
@@ -62,7 +67,7 @@ impl Screen {
         if self.unicode {
             text.to_owned()
         } else {
-            text.replace('…', "...").replace('→', "->").replace('×', "x")
+            text.replace('…', "...").replace('→', "->").replace('×', "x").replace(" · ", ", ")
         }
     }
 

@@ -1,5 +1,7 @@
 //! A scan for people: one screen for a healthy server, everything with `--verbose`.
 
+use std::net::IpAddr;
+
 use pgseal_wire::registry::{self, SuiteEntry};
 use pgseal_wire::scan::hello::Protocol;
 use pgseal_wire::scan::{Estimate, Hunt, Preference, SslReply, StartupKey, unfinished};
@@ -11,6 +13,7 @@ use super::super::scanned::Speaker;
 use super::{intrusive, verbose};
 use crate::findings::{Finding, Severity};
 use crate::report::escape::for_terminal;
+use crate::report::fact::Fact;
 use crate::report::screen::{Mark, Screen};
 
 /// Where the grade stands.
@@ -20,44 +23,39 @@ const FINDINGS: usize = 8;
 
 pub(crate) fn text(report: &Report, screen: Screen, all: bool) -> String {
     let mut lines = vec![heading(report, screen)];
-    match report.scanned.speaker() {
-        Speaker::Nobody(why) => lines.push(line(screen, Mark::CannotTell, "unreachable", &why)),
-        Speaker::Other(what) => lines.push(line(screen, Mark::CannotTell, "not PostgreSQL", &what)),
-        _ => {
-            lines.extend(facts(report, screen));
-            if all {
-                lines.extend(verbose::lines(report, screen));
-            }
-        }
+    lines.extend(facts(report).iter().map(|fact| fact.line(screen)));
+    if all && !matches!(report.scanned.speaker(), Speaker::Nobody(_) | Speaker::Other(_)) {
+        lines.extend(verbose::lines(report, screen));
     }
     lines.push(costs(report));
     lines.extend(findings(report, screen, all));
     lines.join("\n")
 }
 
-/// One fact, its foreign words made harmless.
-pub(super) fn line(screen: Screen, mark: Mark, title: &str, text: &str) -> String {
-    screen.line(mark, title, &screen.spelled(&for_terminal(text)))
-}
-
-fn heading(report: &Report, screen: Screen) -> String {
-    let scanned = &report.scanned;
-    let mut left = scanned.target.label.clone();
-    if let Some(address) = scanned.address
-        && scanned.target.address != Some(address)
-    {
-        left.push_str(&format!(" ({address})"));
-    }
-    let what = match scanned.speaker() {
-        Speaker::Postgres => Some(match Estimate::of(&scanned.known) {
+/// What answers, where that is something of PostgreSQL's.
+pub(super) fn what_answers(report: &Report) -> Option<String> {
+    match report.scanned.speaker() {
+        Speaker::Postgres => Some(match Estimate::of(&report.scanned.known) {
             Some(guess) => format!("PostgreSQL {} (estimate)", guess.versions()),
             None => "PostgreSQL".to_owned(),
         }),
         Speaker::PgBouncer => Some("PgBouncer".to_owned()),
         Speaker::Pooler => Some("a pooler or proxy of PostgreSQL".to_owned()),
-        _ => None,
-    };
-    if let Some(what) = what {
+        Speaker::Other(_) | Speaker::Nobody(_) => None,
+    }
+}
+
+/// The address that was scanned, where the target does not say it.
+pub(super) fn looked_up(report: &Report) -> Option<IpAddr> {
+    report.scanned.address.filter(|address| report.scanned.target.address != Some(*address))
+}
+
+fn heading(report: &Report, screen: Screen) -> String {
+    let mut left = report.scanned.target.label.clone();
+    if let Some(address) = looked_up(report) {
+        left.push_str(&format!(" ({address})"));
+    }
+    if let Some(what) = what_answers(report) {
         left.push_str(&format!("   {what}"));
     }
     let left = for_terminal(&left);
@@ -71,23 +69,32 @@ fn heading(report: &Report, screen: Screen) -> String {
     }
 }
 
-fn facts(report: &Report, screen: Screen) -> Vec<String> {
-    let mut lines = vec![plaintext(report, screen)];
-    if report.scanned.known.offers_tls() {
-        lines.push(versions(report, screen));
-        lines.extend(suites(report, screen));
-        lines.extend(groups(report, screen));
-        lines.extend(certificate(report, screen));
-        lines.extend(chain(report, screen));
-    } else {
-        lines.push(line(screen, Mark::HoldsNot, "TLS", &no_tls(report)));
+/// What was seen, a fact a line.
+pub(super) fn facts(report: &Report) -> Vec<Fact> {
+    match report.scanned.speaker() {
+        Speaker::Nobody(why) => vec![Fact::new(Mark::CannotTell, "unreachable", why)],
+        Speaker::Other(what) => vec![Fact::new(Mark::CannotTell, "not PostgreSQL", what)],
+        _ => of_a_server(report),
     }
-    lines.push(login(report, screen));
+}
+
+fn of_a_server(report: &Report) -> Vec<Fact> {
+    let mut lines = vec![plaintext(report)];
+    if report.scanned.known.offers_tls() {
+        lines.push(versions(report));
+        lines.extend(suites(report));
+        lines.extend(groups(report));
+        lines.extend(certificate(report));
+        lines.extend(chain(report));
+    } else {
+        lines.push(Fact::new(Mark::HoldsNot, "TLS", no_tls(report)));
+    }
+    lines.push(login(report));
     for (title, told) in [
         ("words before TLS", intrusive::stuffing_line(report)),
         ("stray bytes", intrusive::stray_line(report)),
     ] {
-        lines.extend(told.map(|(mark, text)| line(screen, mark, title, &text)));
+        lines.extend(told.map(|(mark, text)| Fact::new(mark, title, text)));
     }
     lines
 }
@@ -112,18 +119,17 @@ fn mark_of(report: &Report, names: &[&str]) -> Mark {
     }
 }
 
-fn plaintext(report: &Report, screen: Screen) -> String {
+fn plaintext(report: &Report) -> Fact {
     let met = |key| report.scanned.plaintext(key).map(Met::of);
     let (database, replication) = (met(StartupKey::Database), met(StartupKey::Replication));
     match (database, replication) {
         (Some(one), Some(two)) if one.is_refused() && two.is_refused() => {
             let how =
                 if one == two { one.words().to_owned() } else { format!("{}; {}", one.words(), two.words()) };
-            line(
-                screen,
+            Fact::new(
                 Mark::Holds,
                 "TLS required",
-                &format!("plaintext refused for database and replication ({how})"),
+                format!("plaintext refused for database and replication ({how})"),
             )
         }
         _ => {
@@ -135,12 +141,12 @@ fn plaintext(report: &Report, screen: Screen) -> String {
             let open = [database, replication].into_iter().flatten().any(Met::is_let_in);
             let mark = if open { Mark::HoldsNot } else { Mark::CannotTell };
             let text = format!("{}; {}", told("database", database), told("replication", replication));
-            line(screen, mark, if open { "plaintext accepted" } else { "plaintext" }, &text)
+            Fact::new(mark, if open { "plaintext accepted" } else { "plaintext" }, text)
         }
     }
 }
 
-fn versions(report: &Report, screen: Screen) -> String {
+fn versions(report: &Report) -> Fact {
     let known = &report.scanned.known;
     let spoken: Vec<Protocol> =
         Protocol::ALL.into_iter().filter(|protocol| known.version(*protocol).is_yes()).collect();
@@ -162,7 +168,7 @@ fn versions(report: &Report, screen: Screen) -> String {
         text.push_str(&format!("{gap}not asked or not told: {}", unknown.join(", ")));
     }
     let title = if names.is_empty() { "TLS version".to_owned() } else { names.join(", ") };
-    line(screen, mark, &title, &text)
+    Fact::new(mark, title, text)
 }
 
 /// `TLSv1` is TLS 1.0 to people.
@@ -177,7 +183,7 @@ pub(super) fn people(protocol: Protocol) -> String {
     }
 }
 
-fn suites(report: &Report, screen: Screen) -> Option<String> {
+fn suites(report: &Report) -> Option<Fact> {
     let known = &report.scanned.known;
     let all = accepted(&report.scanned);
     if all.is_empty() {
@@ -185,12 +191,7 @@ fn suites(report: &Report, screen: Screen) -> Option<String> {
     }
     if known.wish.quick {
         let names: Vec<&str> = all.iter().map(|suite| suite.openssl.unwrap_or(suite.iana)).collect();
-        return Some(line(
-            screen,
-            mark_of_suites(report),
-            "suite",
-            &format!("{} agreed on", names.join(", ")),
-        ));
+        return Some(Fact::new(mark_of_suites(report), "suite", format!("{} agreed on", names.join(", "))));
     }
     let mut counts: Vec<String> = Vec::new();
     for (protocol, hunt) in known.suites.iter().rev().filter(|(_, hunt)| hunt.found_any()) {
@@ -209,7 +210,7 @@ fn suites(report: &Report, screen: Screen) -> Option<String> {
         Some(Preference::Client) => ", client's order",
         None => "",
     };
-    Some(line(screen, mark_of_suites(report), "suites", &format!("{}, {quality}{order}", counts.join(", "))))
+    Some(Fact::new(mark_of_suites(report), "suites", format!("{}, {quality}{order}", counts.join(", "))))
 }
 
 fn mark_of_suites(report: &Report) -> Mark {
@@ -245,7 +246,7 @@ fn worst_class(all: &[&SuiteEntry]) -> String {
     }
 }
 
-fn groups(report: &Report, screen: Screen) -> Option<String> {
+fn groups(report: &Report) -> Option<Fact> {
     let known = &report.scanned.known;
     let mut codes = known.all_groups();
     if codes.is_empty() {
@@ -260,7 +261,7 @@ fn groups(report: &Report, screen: Screen) -> Option<String> {
     let hybrid = if quantum || known.wish.quick { "" } else { ", no post-quantum hybrid" };
     let weak = mark_of(report, &["group-weak", "dh-weak"]);
     let mark = if weak == Mark::Holds && !quantum && !known.wish.quick { Mark::Mind } else { weak };
-    Some(line(screen, mark, "groups", &format!("{}{hybrid}", names.join(", "))))
+    Some(Fact::new(mark, "groups", format!("{}{hybrid}", names.join(", "))))
 }
 
 const ABOUT_THE_CERTIFICATE: [&str; 9] = [
@@ -275,7 +276,7 @@ const ABOUT_THE_CERTIFICATE: [&str; 9] = [
     "certificate-unreadable",
 ];
 
-fn certificate(report: &Report, screen: Screen) -> Option<String> {
+fn certificate(report: &Report) -> Option<Fact> {
     let scanned = &report.scanned;
     let leaf = scanned.known.leaf()?;
     let left = leaf.days_left(scanned.at);
@@ -288,11 +289,10 @@ fn certificate(report: &Report, screen: Screen) -> Option<String> {
         format!("expires in {left} days ({until})")
     };
     let key = leaf.public_key().kind();
-    Some(line(
-        screen,
+    Some(Fact::new(
         mark_of(report, &ABOUT_THE_CERTIFICATE),
         "certificate",
-        &format!("{key}, {}, {dates}", leaf.signature_algorithm()),
+        format!("{key}, {}, {dates}", leaf.signature_algorithm()),
     ))
 }
 
@@ -305,7 +305,7 @@ const ABOUT_THE_CHAIN: [&str; 6] = [
     "chain-unordered",
 ];
 
-fn chain(report: &Report, screen: Screen) -> Option<String> {
+fn chain(report: &Report) -> Option<Fact> {
     let verdict = report.scanned.verdict.as_ref()?;
     let leaf = report.scanned.known.leaf()?;
     let mut parts = vec![match verdict.intermediates {
@@ -328,10 +328,10 @@ fn chain(report: &Report, screen: Screen) -> Option<String> {
     let mark = mark_of(report, &ABOUT_THE_CHAIN);
     // Without roots of the person's own, trust is not something that fails.
     let untold = mark == Mark::Holds && verdict.asked.is_none() && !matches!(verdict.system, Some(Ok(())));
-    Some(line(screen, if untold { Mark::Mind } else { mark }, "chain", &parts.join(", ")))
+    Some(Fact::new(if untold { Mark::Mind } else { mark }, "chain", parts.join(", ")))
 }
 
-fn login(report: &Report, screen: Screen) -> String {
+fn login(report: &Report) -> Fact {
     let scanned = &report.scanned;
     let told = |outcome: Option<Result<&pgseal_wire::scan::Outcome, &str>>| match outcome {
         None => (Met::Unknown, "not asked".to_owned()),
@@ -364,12 +364,7 @@ fn login(report: &Report, screen: Screen) -> String {
         _ => Mark::Holds,
     };
     let title = if under_tls { "login" } else { "login, in clear" };
-    line(
-        screen,
-        mark,
-        title,
-        &format!("{text} · {}@{}", scanned.user, scanned.dbname).replace('·', screen.dot().trim()),
-    )
+    Fact::new(mark, title, format!("{text} · {}@{}", scanned.user, scanned.dbname))
 }
 
 fn costs(report: &Report) -> String {
