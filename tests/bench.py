@@ -15,6 +15,8 @@ import tempfile
 import threading
 import time
 
+import bench_scan
+
 BIN = pathlib.Path("/usr/lib/postgresql/15/bin")
 PASSWORD = "correct horse"
 # What a promise of the design allows.
@@ -266,6 +268,8 @@ def main():
         *(f"| {what} | {measured} | {promised} |" for what, measured, promised in rows),
         "",
         *proof_section(proofs),
+        "",
+        *bench_scan.section(pgseal, rounds),
         "",
     ])
     print(text)

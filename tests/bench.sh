@@ -7,4 +7,4 @@ tests/provision/needs.sh 15
 cargo build --release --locked --package pgseal
 proof=${CARGO_TARGET_DIR:-target}/proof.tsv
 cargo bench --locked --package pgseal-conf --bench proof >"$proof"
-exec python3 tests/bench.py "${CARGO_TARGET_DIR:-target}/release/pgseal" "${1:-7}" "$proof"
+exec python3 -B tests/bench.py "${CARGO_TARGET_DIR:-target}/release/pgseal" "${1:-7}" "$proof"
