@@ -4,8 +4,8 @@
 use serde_json::Value;
 
 use crate::harness::{
-    Account, Install, Key, Living, Pgseal, Port, Ran, Sandbox, Server, TlsServer, is_sarif, markdown,
-    metrics, record, xml,
+    Account, Browser, Install, Key, Living, Pgseal, Port, Ran, Sandbox, Server, TlsServer, is_sarif,
+    markdown, metrics, record, xml,
 };
 
 const PROMISE: &str = "what was found is read by the programs that it is for";
@@ -157,4 +157,44 @@ fn a_doctor_is_read_as_a_scan_is() {
     doctor(&["--settings", "--format", "sarif"])
         .ended(2)
         .complains("--settings and --fix are printed as human or json");
+}
+
+/// Masks what every run has anew: the port, dates, days left.
+fn masked(text: &str, port: u16) -> String {
+    let date = |word: &str| {
+        let digits = word.bytes().filter(u8::is_ascii_digit).count();
+        digits >= 8 && word.as_bytes().get(4) == Some(&b'-')
+    };
+    let mut words: Vec<String> = Vec::new();
+    for word in text.replace(&port.to_string(), "PORT").split_inclusive([' ', '\n']) {
+        let bare = word.trim_matches([' ', '\n', '(', ')', ';', '.']);
+        let days = bare.parse::<u32>().is_ok() && words.last().is_some_and(|before| before == "in ");
+        let mask = if days { "DAYS" } else { "DATE" };
+        words.push(if days || date(bare) { word.replacen(bare, mask, 1) } else { word.to_owned() });
+    }
+    let lines: Vec<String> = words.concat().lines().map(|line| line.trim_end().to_owned()).collect();
+    lines.join("\n")
+}
+
+#[test]
+fn what_people_read_on_pages_stays_as_it_is() {
+    let server = TlsServer::of(15);
+    let print = |format: &str| {
+        let target = format!("127.0.0.1:{}", server.port());
+        let words =
+            ["--quick", "--sslrootcert", "none", "--timeout", "40s", "--fail-on", "never", "--format"];
+        Pgseal::new(server.sandbox()).args(["scan", &target]).args(words).arg(format).run().succeeded()
+    };
+    let mut browser = Browser::start();
+    let page = print("html");
+    browser.open(&server.sandbox().file_of(&Account::current(), "page.html", 0o644, page.stdout()));
+    let words = browser.value("document.body.innerText");
+    for (name, text) in
+        [("scan-markdown", print("markdown").stdout()), ("scan-html", words.as_str().unwrap())]
+    {
+        insta::with_settings!({prepend_module_to_snapshot => false, omit_expression => true}, {
+            insta::assert_snapshot!(name, masked(text, server.port()));
+        });
+        record(PROMISE, 1);
+    }
 }
