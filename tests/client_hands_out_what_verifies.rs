@@ -2,6 +2,7 @@
 //! CA is known nothing is handed out unless somebody takes the risk by name.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -228,4 +229,101 @@ fn what_cannot_be_told_is_refused_with_the_next_command() {
         .ended(1);
     managed.complains("Amazon RDS or Aurora").complains("global-bundle.pem");
     record("what cannot be told is refused with the next command", 8);
+}
+
+#[test]
+fn files_are_written_for_a_client_and_nothing_is_overwritten() {
+    let minted = Minted::new();
+    let server = minted.server(Case::ClientCertificate, Install::of(15));
+    let sandbox = Sandbox::new();
+    let work = Pgseal::new(&sandbox).work_dir();
+    fs::create_dir(work.join(".git")).unwrap();
+    let target = format!("host=localhost port={} user={SUPERUSER} dbname=postgres", server.port());
+    let ask = |words: &[&str]| {
+        Pgseal::new(&sandbox)
+            .args(["client", &target, "--format", "json", "--sslrootcert"])
+            .arg(minted.file("right.crt"))
+            .arg("--cert")
+            .arg(minted.file("client.crt"))
+            .arg("--key")
+            .arg(minted.file("client.key"))
+            .env("PGPASSWORD", PASSWORD)
+            .args(words.to_vec())
+            .run()
+    };
+    let handed = told(&ask(&["--write", "app"]).never_mentions(PASSWORD).succeeded());
+    assert!(handed["warnings"].to_string().contains("lies in the git work tree"), "{handed:#}");
+    let at = |name: &str| work.join("app").join(name);
+    for (name, mode) in [
+        ("ca.crt", 0o644),
+        ("pg_service.conf", 0o644),
+        ("client.key", 0o600),
+        ("pgpass", 0o600),
+        (".env", 0o600),
+        ("secret.yaml", 0o600),
+    ] {
+        let found =
+            fs::metadata(at(name)).unwrap_or_else(|e| panic!("{name}: {e}")).permissions().mode() & 0o7777;
+        assert_eq!(found, mode, "{name}");
+    }
+    // The folder alone is enough for a client.
+    let by_service = Psql::to("service=postgres").env("PGSERVICEFILE", at("pg_service.conf"));
+    assert_eq!(by_service.run(OWN_ROW).succeeded().stdout().trim(), "t");
+    let script = format!("set -a; . {}; psql -X -w -A -t -c \"{OWN_ROW}\"", at(".env").display());
+    let mut shell = Account::current().command("sh", &sandbox.home_of(&Account::current()));
+    shell.args(["-ec", &script]);
+    assert_eq!(run(shell, b"", Duration::from_secs(30)).succeeded().stdout().trim(), "t");
+    let manifest = fs::read_to_string(at("secret.yaml")).unwrap();
+    assert!(
+        manifest.contains("sslrootcert=/etc/pgseal-client/ca.crt") && manifest.contains(PASSWORD),
+        "{manifest}"
+    );
+
+    let before = fs::read(at("pgpass")).unwrap();
+    ask(&["--write", "app"])
+        .ended(2)
+        .complains("is there already")
+        .complains("nothing is written over")
+        .complains("another folder for --write");
+    assert_eq!(fs::read(at("pgpass")).unwrap(), before);
+    // What does not verify is not written.
+    Pgseal::new(&sandbox)
+        .args(["client", &target, "--write", "other", "--sslrootcert"])
+        .arg(minted.file("wrong.crt"))
+        .run()
+        .ended(1)
+        .complains("nothing was written")
+        .complains("certificate verify failed");
+    assert!(!work.join("other").exists());
+    record("files are written for a client", 1);
+}
+
+#[test]
+fn an_application_in_the_project_is_told_the_services_name() {
+    let minted = Minted::new();
+    let server = minted.server(Case::Good, Install::of(15));
+    let sandbox = Sandbox::new();
+    let target = format!("host=localhost port={} user={SUPERUSER} dbname=a$b", server.port());
+    let ask = |word: &str| {
+        Pgseal::new(&sandbox)
+            .args(["client", &target, word, "--format", "json", "--sslrootcert"])
+            .arg(minted.file("right.crt"))
+            .run()
+    };
+    let handed = told(&ask("--compose=localhost").succeeded());
+    let lines = text(&handed, "/compose");
+    for words in [
+        "PGHOST: \"localhost\"",
+        "PGDATABASE: \"a$$b\"",
+        "PGSSLMODE: verify-full",
+        "PGSSLROOTCERT: /run/secrets/pgseal-ca",
+    ] {
+        assert!(lines.contains(words), "{words}\n{lines}");
+    }
+    ask("--compose").ended(2).complains("--compose=SERVICE");
+    ask("--compose=db")
+        .ended(1)
+        .complains("does not match host name \"db\"")
+        .complains("pgseal rotate TARGET --san db");
+    record("an application in the project is told the service's name", 1);
 }

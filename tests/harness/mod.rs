@@ -18,6 +18,7 @@ mod depth;
 mod dice;
 mod docker;
 mod docker_spy;
+mod driven;
 mod forge;
 mod gate;
 mod gate_scribe;
@@ -74,6 +75,7 @@ pub(crate) use docker::{
     Compose, Container, Network, Setup, Volume, docker, docker_env, docker_users, images, images_in_turn,
 };
 pub(crate) use docker_spy::{Call, Moment, Spy};
+pub(crate) use driven::{Driven, FURTHER, QUICK};
 pub(crate) use forge::{Forge, Forged, leaf_params, this_year};
 pub(crate) use gate::{Gate, addresses_of, can_be_come_from, is_answer_of};
 pub(crate) use gate_scribe::{GateScribe, Origins};

@@ -3,7 +3,8 @@
 #   tests/provision/system.sh NEED…
 # NEED is one of: server (a PostgreSQL server, any version, and psql), postgresql-15, openssl, python3, jq, pip, npm, ip (of iproute2),
 # pgbouncer, dockerd, docker (its client), certtool (of GnuTLS), javac (a JDK), jdbc (PostgreSQL's driver for it), cmark-gfm
-# (GitHub's Markdown), chromium.
+# (GitHub's Markdown), chromium,
+# node; the drivers ruby-pg, php-pgsql, dbd-pg, psqlodbc, lib-pq (with Go), each with what runs it.
 # No PostgreSQL cluster is created or started by it.
 set -eu
 
@@ -28,6 +29,11 @@ present() {
     server) server_present && command -v psql >/dev/null 2>&1 ;;
     postgresql-15) [ -x /usr/lib/postgresql/15/bin/postgres ] && command -v psql >/dev/null 2>&1 ;;
     jdbc) [ -e /usr/share/java/postgresql.jar ] ;;
+    ruby-pg) ruby -e 'require "pg"' >/dev/null 2>&1 ;;
+    php-pgsql) php -r 'exit(extension_loaded("pdo_pgsql") ? 0 : 1);' >/dev/null 2>&1 ;;
+    dbd-pg) perl -MDBD::Pg -e 1 >/dev/null 2>&1 ;;
+    psqlodbc) odbcinst -q -d 2>/dev/null | grep -q 'PostgreSQL Unicode' ;;
+    lib-pq) command -v go >/dev/null 2>&1 && [ -d /usr/share/gocode/src/github.com/lib/pq ] ;;
     pip) python3 -m pip --version >/dev/null 2>&1 || /usr/bin/python3 -m pip --version >/dev/null 2>&1 ;;
     *) command -v "$1" >/dev/null 2>&1 ;;
     esac
@@ -51,6 +57,14 @@ packages() { # manager need
     *:postgresql-15) return 1 ;;
     apt-get:jdbc) echo libpostgresql-jdbc-java ;;
     dnf:jdbc | yum:jdbc) echo postgresql-jdbc ;;
+    apt-get:node) echo nodejs ;;
+    apt-get:php-pgsql) echo php-cli php-pgsql ;;
+    apt-get:dbd-pg) echo libdbd-pg-perl ;;
+    apt-get:psqlodbc) echo odbc-postgresql odbcinst ;;
+    apt-get:lib-pq) echo golang-go golang-github-lib-pq-dev ;;
+    apt-get:ruby-pg) echo ruby-pg ;;
+    *:ruby-pg | *:php-pgsql | *:dbd-pg | *:psqlodbc | *:lib-pq) return 1 ;;
+    *:node) echo nodejs ;;
     apt-get:javac) echo default-jdk-headless ;;
     dnf:javac | yum:javac) echo java-devel ;;
     apt-get:certtool) echo gnutls-bin ;;

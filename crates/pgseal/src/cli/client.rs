@@ -7,16 +7,18 @@ use pgseal_wire::{LibpqVersion, SslMode};
 use time::OffsetDateTime;
 
 use super::Outcome;
+use super::client_check::{self, Verdicts};
 use super::client_report::{human, told};
 use super::options::Format;
 use super::verify::warn_about_password;
 use crate::client::drivers::{self, Driver};
 use crate::client::managed::{self, Roots, Service};
-use crate::client::served::{Served, Verified, look, shown};
+use crate::client::served::{Served, Verified, Wants, look, shown};
 use crate::client::trusted::{self, Trusted};
 use crate::client::values::{OwnCertificate, Values};
 use crate::client::warnings::Shown;
-use crate::client::{client_of, forms};
+use crate::client::write::Folder;
+use crate::client::{client_of, compose, forms};
 use crate::failure::{Ending, Failure, Result};
 use crate::report::escape::for_terminal;
 use crate::report::json;
@@ -29,10 +31,12 @@ use crate::target::{Client, Said, shown as shown_word};
   pgseal client 'host=db1 user=app dbname=shop sslrootcert=ca.crt' --driver pgjdbc --driver asyncpg
   pgseal client 15/main --driver node-postgres@8.23.1 --ca-path /etc/ssl/db-ca.crt
   pgseal client db1:5432 -U app -d shop --trust-on-first-use
+  pgseal client ./pgseal --write ./app-tls
+  pgseal client ./pgseal --check - --driver Npgsql < connection-string
 
 One connection is made, as far as the request for a password, to see that what is told verifies. No password is asked for or
 shown: it belongs into a password file, PGPASSWORD, or where the application keeps its secrets.
-Exit status: 0 where what is told verifies, 1 where it does not or that could not be seen.")]
+Exit status: 0 where what is told verifies (with --check: the string), 1 where it does not or that could not be seen.")]
 pub(crate) struct Options {
     /// HOST[:PORT], a connection string, a folder made by `pgseal up`, a data directory, a cluster such as 15/main,
     /// container:NAME
@@ -55,6 +59,9 @@ pub(crate) struct Options {
     /// Only this driver; may be said more than once
     #[arg(long, value_name = "NAME[@VERSION]")]
     driver: Vec<String>,
+    /// What a connection string that you have would do there, in any driver's form; - reads it from standard input
+    #[arg(long, value_name = "STRING", conflicts_with = "mode")]
+    check: Option<String>,
     /// disable, allow, prefer, require, verify-ca or verify-full
     #[arg(long, value_name = "SSLMODE", default_value = "verify-full")]
     mode: String,
@@ -64,6 +71,12 @@ pub(crate) struct Options {
     /// The key of --cert, 0600
     #[arg(long, value_name = "FILE", requires = "cert")]
     key: Option<PathBuf>,
+    /// Write CA, service file, password file, certificate and key, .env and a Secret for Kubernetes into a folder
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["ca_path", "check"])]
+    write: Option<PathBuf>,
+    /// Lines for an application in the server's compose project, where the server is called SERVICE
+    #[arg(long, value_name = "SERVICE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    compose: Option<String>,
     /// How the result is shown
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -82,6 +95,12 @@ pub(super) struct Handout {
     pub(super) asked: bool,
     pub(super) certificate: Option<Shown>,
     pub(super) warnings: Vec<String>,
+    /// What was written.
+    pub(super) written: Vec<PathBuf>,
+    /// Lines of a compose file.
+    pub(super) compose: Option<String>,
+    /// Where a string was to be checked.
+    pub(super) verdicts: Option<Verdicts>,
 }
 
 pub(crate) async fn run(options: Options) -> Result<Outcome> {
@@ -91,6 +110,7 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
         [] => drivers::all()?,
         names => names.iter().map(|name| drivers::named(name)).collect::<Result<_>>()?,
     };
+    let string = options.check.as_deref().map(client_check::given).transpose()?;
     let said = Said {
         username: options.username.as_deref(),
         dbname: options.dbname.as_deref(),
@@ -104,7 +124,8 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
     }
     let (host, port) = one_host(&client)?;
     let managed = managed::of_host(&host);
-    let trusted = trust(&options, &client, managed.as_ref()).await?;
+    let mut trusted = trust(&options, &client, managed.as_ref()).await?;
+    let folder = options.write.as_deref().map(Folder::at).transpose()?;
     let served = look(&client, SslMode::VerifyFull, &trusted.given).await;
     let chain = match served.chain.first() {
         None if served.verified == Verified::No => shown(&client).await.unwrap_or_default(),
@@ -112,6 +133,15 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
     };
     let now = OffsetDateTime::now_utc();
     let certificate = chain.first().map(|leaf| Shown::of(leaf, &host, now));
+    let source = own.clone();
+    let own = match &folder {
+        None => own,
+        Some(folder) => own.map(|_| folder.own()),
+    };
+    if let Some(folder) = folder.as_ref().filter(|_| trusted.from != trusted::From::System) {
+        trusted.path = folder.ca();
+        trusted.lies_there = true;
+    }
     let values = Values {
         host,
         port,
@@ -121,10 +151,31 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
         ca: trusted.path.clone(),
         own,
     };
+    let verdicts = match string {
+        None => None,
+        Some(string) => {
+            let leaf = chain.first();
+            Some(client_check::judge(string, &options.driver, &client, &trusted, &values, leaf).await?)
+        }
+    };
+    let mut warnings = warnings(&values, &served, &trusted, certificate.as_ref());
+    let mut written = Vec::new();
+    if let Some(folder) = &folder {
+        verifies(&served)?;
+        written = folder.fill(&values, &trusted, source.as_ref(), client.password.as_ref())?;
+        warnings.extend(in_a_work_tree(folder));
+    }
+    let compose = match &options.compose {
+        Some(said) => Some(compose::lines(&compose::service(said, chain.first())?, &values, &trusted)),
+        None => None,
+    };
     let handout = Handout {
+        written,
+        compose,
+        verdicts,
         target: shown_word(&options.target),
         forms: forms::of(&values)?,
-        warnings: warnings(&values, &served, &trusted, certificate.as_ref()),
+        warnings,
         values,
         trusted,
         served,
@@ -137,7 +188,11 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
         Format::Human => human(&handout, Screen::of_stdout()),
         Format::Json => json::text(&told(&handout))?,
     };
-    let ending = if handout.served.verified == Verified::Yes { Ending::Well } else { Ending::NotProved };
+    let well = match &handout.verdicts {
+        Some(verdicts) => verdicts.are_good(),
+        None => handout.served.verified == Verified::Yes,
+    };
+    let ending = if well { Ending::Well } else { Ending::NotProved };
     Ok(Outcome { text, ending })
 }
 
@@ -223,12 +278,30 @@ fn warnings(values: &Values, served: &Served, trusted: &Trusted, certificate: Op
     if values.mode != SslMode::VerifyFull {
         said.push(format!("{}: {}", values.mode, lets_through(values.mode)));
     }
-    if served.insists_on_certificate && values.own.is_none() {
+    if served.wants == Wants::NobodyWithout && values.own.is_none() {
         said.push(
             "the server wants a client certificate: pgseal client TARGET --cert FILE --key FILE".to_owned(),
         );
     }
     said
+}
+
+/// Refuses to write what does not verify.
+fn verifies(served: &Served) -> Result<()> {
+    if served.verified != Verified::No {
+        return Ok(());
+    }
+    Err(Failure::stopped("nothing was written: what it would say does not verify the server")
+        .because_all(served.said.lines().map(str::to_owned))
+        .hint("pgseal client TARGET shows what is known"))
+}
+
+fn in_a_work_tree(folder: &Folder) -> Option<String> {
+    let tree = folder.work_tree()?;
+    Some(format!(
+        "the folder lies in the git work tree {}: keep pgpass, client.key and secret.yaml out of it",
+        tree.display()
+    ))
 }
 
 /// What a weaker mode lets through, with a root file.

@@ -7,10 +7,11 @@ use pgseal_wire::SslMode;
 use serde::Serialize;
 
 use super::client::Handout;
+use super::client_check::{self, CheckRow};
 use crate::client::drivers::Driver;
 use crate::client::forms::Forms;
 use crate::client::managed::Service;
-use crate::client::served::Verified;
+use crate::client::served::{Verified, Wants};
 use crate::client::trusted::From;
 use crate::report::certificate::instant;
 use crate::report::escape::{for_terminal, lines_for_terminal};
@@ -33,6 +34,10 @@ pub(super) struct Told<'h> {
     client_certificate_wanted: bool,
     managed: Option<&'h Service>,
     warnings: &'h [String],
+    written: Vec<String>,
+    compose: Option<&'h str>,
+    /// Of --check, one a driver.
+    checks: Vec<CheckRow<'h>>,
     libpq: &'h Forms,
     drivers: Vec<DriverRow<'h>>,
 }
@@ -103,9 +108,12 @@ pub(super) fn told(handout: &Handout) -> Told<'_> {
             Verified::Untold => None,
         },
         said: &handout.served.said,
-        client_certificate_wanted: handout.served.wants_certificate,
+        client_certificate_wanted: handout.served.wants != Wants::Nothing,
         managed: handout.managed.as_ref(),
         warnings: &handout.warnings,
+        written: handout.written.iter().map(|path| path.display().to_string()).collect(),
+        compose: handout.compose.as_deref(),
+        checks: handout.verdicts.as_ref().map(client_check::rows).unwrap_or_default(),
         libpq: &handout.forms,
         drivers: handout.drivers.iter().map(|driver| row(driver, handout)).collect(),
     }
@@ -180,6 +188,26 @@ pub(super) fn human(handout: &Handout, screen: Screen) -> String {
         put(&line);
     }
     put("");
+    if let Some(verdicts) = &handout.verdicts {
+        for line in client_check::human(verdicts, screen) {
+            put(&line);
+        }
+        return text;
+    }
+    if let Some(lines) = &handout.compose {
+        put("compose       for an application in the same project:");
+        for line in indented(lines) {
+            put(&line);
+        }
+        put("");
+    }
+    if !handout.written.is_empty() {
+        put("written");
+        for path in &handout.written {
+            put(&for_terminal(&format!("    {}", path.display())));
+        }
+        put("");
+    }
     if handout.asked {
         for driver in &handout.drivers {
             for line in snippet(&row(driver, handout), screen) {

@@ -2,6 +2,7 @@
 
 mod cert;
 mod client;
+mod client_check;
 mod client_report;
 mod doctor;
 mod doctor_fix;

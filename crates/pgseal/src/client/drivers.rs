@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::check::string::Said;
 use super::nearest::nearest;
 use super::syntax::Syntax;
 use super::values::Values;
@@ -82,6 +83,9 @@ pub(crate) struct Driver {
     /// Whether it binds SCRAM to the certificate unasked, as libpq does.
     #[serde(default)]
     pub(crate) binds: bool,
+    /// Parameters of libpq's that it passes over, or that keep it from connecting: why.
+    #[serde(default)]
+    minds: BTreeMap<String, String>,
     #[serde(default)]
     modes: BTreeMap<String, String>,
 }
@@ -194,6 +198,15 @@ impl Driver {
         Some(told.split_once('|').unwrap_or((told, told)))
     }
 
+    /// What to mind of the parameters that a string has.
+    pub(crate) fn minds(&self, said: &Said) -> Vec<(&str, &str)> {
+        let minds = self
+            .minds
+            .iter()
+            .filter(|(name, _)| said.get(&[&name.replace('_', "").to_ascii_lowercase()]).is_some());
+        minds.map(|(name, why)| (name.as_str(), why.as_str())).collect()
+    }
+
     /// Every word for sslmode that it knows, `default` for none, with what it comes to without a CA and with one.
     pub(crate) fn modes(&self) -> Vec<(&str, &str, &str)> {
         let words = self.modes.keys().map(String::as_str);
@@ -273,6 +286,8 @@ mod tests {
                 "chain",
                 "chain-or-plaintext",
                 "full",
+                "plaintext-first-chain",
+                "full-by-name",
                 "public",
                 "refused",
                 "unknown",
@@ -294,7 +309,7 @@ mod tests {
             told("npgsql")
                 .starts_with("Host=\"::1\";Port=5433;Username=\"o'neil@\"\"x\"\"\";Database=\"a/b c\";")
         );
-        assert!(told("odbc").contains("Database={a/b c};Uid={o'neil@\"x\"};"));
+        assert!(told("odbc").contains("Database=a/b c;Uid=o'neil@\"x\";SSLmode=verify-full;"));
         assert!(told("pdo").contains(r"new PDO('pgsql:host=\'::1\';port=\'5433\';dbname=\'a/b c\';"));
         assert!(told("postgres.js").contains(r#"fs.readFileSync("/srv/a b/ca.crt", 'utf8')"#));
         let odd = Values { dbname: "a;b".into(), ..values(false) };

@@ -4,6 +4,7 @@
 
 use pgseal_conf::conninfo::{pgpass, service};
 use serde::Serialize;
+use zeroize::Zeroizing;
 
 use super::syntax::Syntax;
 use super::values::Values;
@@ -35,7 +36,7 @@ pub(crate) fn of(values: &Values) -> Result<Forms> {
         service_file: service_file(values, &service)?,
         service,
         environment: environment(values)?,
-        pgpass: pgpass_line(values, PASSWORD),
+        pgpass: pgpass_line(values, PASSWORD).map(|line| line.to_string()),
     })
 }
 
@@ -72,11 +73,9 @@ fn environment(values: &Values) -> Result<String> {
 }
 
 /// The line for `~/.pgpass`; None where none can hold these names.
-pub(crate) fn pgpass_line(values: &Values, password: &str) -> Option<String> {
+pub(crate) fn pgpass_line(values: &Values, password: &str) -> Option<Zeroizing<String>> {
     let host = Some(values.host.as_str());
-    let line =
-        pgpass::line(host, Some(values.port), Some(&values.dbname), Some(&values.user), password).ok()?;
-    Some(line.as_str().to_owned())
+    pgpass::line(host, Some(values.port), Some(&values.dbname), Some(&values.user), password).ok()
 }
 
 #[cfg(test)]
@@ -113,7 +112,7 @@ mod tests {
                 prop_assert_eq!(read.get("dbname"), Some(values.dbname.as_str()));
             }
             let line = pgpass_line(&values, &password).unwrap();
-            let found = pgpass::lookup(&line, host, "5433", &values.dbname, &values.user).unwrap();
+            let found = pgpass::lookup(line.as_str(), host, "5433", &values.dbname, &values.user).unwrap();
             prop_assert_eq!(found.as_str(), Some(password.as_str()));
         }
     }

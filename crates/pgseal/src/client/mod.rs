@@ -2,6 +2,8 @@
 //!
 //! Knows what a server's own files and its folder say to clients; refuses to know what comes of a connection.
 
+pub(crate) mod check;
+pub(crate) mod compose;
 pub(crate) mod drivers;
 pub(crate) mod forms;
 pub(crate) mod managed;
@@ -11,6 +13,7 @@ mod syntax;
 pub(crate) mod trusted;
 pub(crate) mod values;
 pub(crate) mod warnings;
+pub(crate) mod write;
 
 use std::path::Path;
 

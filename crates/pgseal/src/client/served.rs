@@ -4,8 +4,8 @@
 
 use pgseal_pki::Certificate;
 use pgseal_wire::{
-    Attempt, AttemptOutcome, AttemptStep, Check, Credentials, Encryption, LoginError, SslMode, TlsFacts,
-    TlsWish, open, reach,
+    Attempt, AttemptOutcome, AttemptStep, ChainVerdict, Check, Credentials, Encryption, LoginError, SslMode,
+    TlsFacts, TlsWish, open, reach,
 };
 
 use crate::failure::{Failure, Result};
@@ -21,6 +21,16 @@ pub(crate) enum Verified {
     Untold,
 }
 
+/// What a server wants of clients in the handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wants {
+    Nothing,
+    /// A certificate, and it may do without.
+    Certificate,
+    /// It refused a client for want of one.
+    NobodyWithout,
+}
+
 /// What was seen.
 pub(crate) struct Served {
     pub(crate) verified: Verified,
@@ -28,9 +38,11 @@ pub(crate) struct Served {
     pub(crate) said: String,
     /// What the server shows, the leaf first; empty where nothing was seen.
     pub(crate) chain: Vec<Certificate>,
-    pub(crate) wants_certificate: bool,
-    /// Whether it refused a client for want of one.
-    pub(crate) insists_on_certificate: bool,
+    /// Whether that chain leads to the roots.
+    pub(crate) chain_verified: bool,
+    /// Whether a connection came to be without TLS.
+    pub(crate) plaintext: bool,
+    pub(crate) wants: Wants,
 }
 
 /// Comes as a client would with these roots.
@@ -39,8 +51,9 @@ pub(crate) async fn look(client: &Client, mode: SslMode, given: &Given) -> Serve
         verified,
         said,
         chain: Vec::new(),
-        wants_certificate: false,
-        insists_on_certificate: false,
+        chain_verified: false,
+        plaintext: false,
+        wants: Wants::Nothing,
     };
     let (options, who) = match client.with(mode, given) {
         Ok(understood) => understood,
@@ -50,7 +63,8 @@ pub(crate) async fn look(client: &Client, mode: SslMode, given: &Given) -> Serve
     match reach(&options, &who).await {
         Ok(reached) => {
             let Some(facts) = reached.tls else {
-                return blank(Verified::No, "the connection came to be in plaintext".to_owned());
+                let said = "the connection came to be in plaintext".to_owned();
+                return Served { plaintext: true, ..blank(Verified::No, said) };
             };
             let verified =
                 if facts.chain_verified() && facts.name_verified { Verified::Yes } else { Verified::No };
@@ -73,8 +87,9 @@ fn of_handshake(facts: &TlsFacts, asked: &str) -> Served {
         verified: Verified::Untold,
         said: format!("{} {}, {what}, then asked for {asked}", facts.version, facts.suite),
         chain: facts.chain.clone(),
-        wants_certificate: facts.client_certificate_requested,
-        insists_on_certificate: false,
+        chain_verified: facts.chain_verified(),
+        plaintext: false,
+        wants: if facts.client_certificate_requested { Wants::Certificate } else { Wants::Nothing },
     }
 }
 
@@ -87,7 +102,9 @@ fn of_failure(last: &Attempt, words: String) -> Served {
             if facts.chain_verified() && facts.name_verified { Verified::Yes } else { Verified::Untold };
         let insists = matches!(&last.outcome, AttemptOutcome::NotLetIn(LoginError::Refused { error, .. })
             if error.message.contains("valid client certificate"));
-        return Served { verified, insists_on_certificate: insists, ..of_handshake(facts, &words) };
+        let told = of_handshake(facts, &words);
+        let wants = if insists { Wants::NobodyWithout } else { told.wants };
+        return Served { verified, wants, ..told };
     }
     let verified = match last.failed_at() {
         None | Some(AttemptStep::Dial) => Verified::Untold,
@@ -98,8 +115,11 @@ fn of_failure(last: &Attempt, words: String) -> Served {
         verified,
         said: words,
         chain: last.presented().map(|presented| presented.chain.clone()).unwrap_or_default(),
-        wants_certificate: false,
-        insists_on_certificate: false,
+        chain_verified: last
+            .presented()
+            .is_some_and(|presented| matches!(presented.verdict, ChainVerdict::Verified(_))),
+        plaintext: false,
+        wants: Wants::Nothing,
     }
 }
 

@@ -29,8 +29,11 @@ pub(crate) enum Syntax {
     Net,
     /// A value of a libpq conninfo (`conninfo_parse`, fe-connect.c).
     Conninfo,
-    /// A value of an ODBC connection string, in braces of which the closing one is doubled.
+    /// A value of an ODBC connection string, in braces of which the closing one is doubled: psqlODBC reads pqopt and Pwd so.
     Odbc,
+    /// Server, Database and Uid of psqlODBC: it takes them as they stand up to the semicolon, and braces for part of them
+    /// (`copyConnAttributes`, dlg_specific.c).
+    OdbcPlain,
     /// A literal of SQL under `standard_conforming_strings`.
     Sql,
     /// A value of postgresql.conf (guc-file.l: doubled quotes, C escapes).
@@ -55,6 +58,7 @@ impl Syntax {
             "shell" => Self::Shell,
             "net" => Self::Net,
             "odbc" => Self::Odbc,
+            "odbcplain" => Self::OdbcPlain,
             "sql" => Self::Sql,
             "conf" => Self::Conf,
             "ini" => Self::Ini,
@@ -84,6 +88,15 @@ impl Syntax {
             Self::Net => format!("\"{}\"", value.replace('"', "\"\"")),
             Self::Conninfo => conninfo(value),
             Self::Odbc => format!("{{{}}}", value.replace('}', "}}")),
+            Self::OdbcPlain if value.contains(';') => {
+                return Err("psqlODBC cannot be given a semicolon in a name");
+            }
+            Self::OdbcPlain if value.starts_with('{') || value.trim() != value => {
+                return Err(
+                    "psqlODBC cannot be given a name that begins with a brace, or begins or ends with a space",
+                );
+            }
+            Self::OdbcPlain => value.to_owned(),
             Self::Sql => format!("'{}'", value.replace('\'', "''")),
             Self::Conf => {
                 one_line("a line of postgresql.conf cannot hold a line break")?;

@@ -78,8 +78,13 @@ impl Values {
         format!("jdbc:postgresql://{}:{}/{}", url_host(&self.host), self.port, percent(&self.dbname))
     }
 
-    /// `name=value` with libpq's quoting, `;` between: the DSN of PDO and of DBI.
-    fn dsn(&self, prefix: &str) -> Result<String, &'static str> {
+    /// Whether one of the values of a DSN holds it.
+    fn has_in_names(&self, c: char) -> bool {
+        [&self.host, &self.dbname, &self.ca].iter().any(|value| value.contains(c))
+    }
+
+    /// `name=value` with libpq's quoting: the DSN of PDO and of DBI.
+    fn dsn(&self, prefix: &str, between: &str) -> Result<String, &'static str> {
         let own = self.own.as_ref();
         let port = self.port.to_string();
         let parts = [
@@ -97,7 +102,7 @@ impl Values {
                 told.push(format!("{name}={}", Syntax::Conninfo.quote(value)?));
             }
         }
-        Ok(format!("{prefix}{}", told.join(";")))
+        Ok(format!("{prefix}{}", told.join(between)))
     }
 
     /// What psqlODBC hands on to libpq.
@@ -152,11 +157,15 @@ impl Values {
                 Ok(format!("{}?sslmode=verify-full&sslrootcert={}", self.jdbc(), percent(&self.ca)))
             }
             // PDO makes a space of every semicolon, wherever it stands (pdo_pgsql, pgsql_driver.c).
-            "pdo" if [&self.host, &self.dbname, &self.ca].iter().any(|value| value.contains(';')) => {
-                Err("PDO's DSN cannot hold a semicolon".to_owned())
+            "pdo" if self.has_in_names(';') => Err("PDO's DSN cannot hold a semicolon".to_owned()),
+            "pdo" => said(self.dsn("pgsql:", ";")),
+            // DBD::Pg makes a single quote of every double quote where the name of the database is quoted (Pg.pm, connect).
+            "dbi" if self.has_in_names('"') => Err("DBD::Pg's DSN cannot hold a double quote".to_owned()),
+            // It makes a space of a semicolon outside of quotes, and takes a quote behind a backslash for one of those.
+            "dbi" if self.has_in_names('\'') && self.has_in_names(';') => {
+                Err("DBD::Pg's DSN cannot hold a single quote and a semicolon".to_owned())
             }
-            "pdo" => said(self.dsn("pgsql:")),
-            "dbi" => said(self.dsn("dbi:Pg:")),
+            "dbi" => said(self.dsn("dbi:Pg:", " ")),
             "pqopt" => said(self.pqopt()),
             "npgsql" => said(self.npgsql()),
             _ => return None,

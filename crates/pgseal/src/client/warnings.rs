@@ -45,17 +45,9 @@ impl Shown {
 
     /// What this driver meets.
     pub(crate) fn for_driver(&self, driver: &Driver) -> Vec<String> {
-        let mut said = Vec::new();
-        if driver.strict
-            && let Some(why) = &self.judged.rustls_never
-        {
-            said.push(format!("it cannot connect: {why}"));
-        }
-        match (driver.names, &self.judged.san_only, &self.judged.libpq_name) {
-            (Names::San, Some(why), _) | (Names::Common, _, Some(why)) => {
-                said.push(format!("it refuses the server's certificate: {why}"));
-            }
-            _ => {}
+        let mut said: Vec<String> = self.never(driver).into_iter().collect();
+        if let Some(why) = self.name_refused(driver) {
+            said.push(format!("it refuses the server's certificate: {why}"));
         }
         if driver.binds && self.judged.unbindable.is_some() {
             said.push(
@@ -64,6 +56,24 @@ impl Shown {
             );
         }
         said
+    }
+
+    /// Why the driver cannot connect, whatever it trusts.
+    pub(crate) fn never(&self, driver: &Driver) -> Option<String> {
+        let why = self.judged.rustls_never.as_ref().filter(|_| driver.strict)?;
+        Some(format!("it cannot connect: {why}"))
+    }
+
+    fn name_refused(&self, driver: &Driver) -> Option<String> {
+        match driver.names {
+            Names::San => self.judged.san_only.clone(),
+            Names::Common => self.judged.libpq_name.clone(),
+        }
+    }
+
+    /// Why the driver refuses the server's name.
+    pub(crate) fn refuses_name(&self, driver: &Driver) -> Option<String> {
+        self.cannot(driver).or_else(|| self.name_refused(driver))
     }
 
     /// Why the driver cannot verify this host at all.
