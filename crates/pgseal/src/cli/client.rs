@@ -38,7 +38,7 @@ One connection is made, as far as the request for a password, to see that what i
 shown: it belongs into a password file, PGPASSWORD, or where the application keeps its secrets.
 Exit status: 0 where what is told verifies (with --check: the string), 1 where it does not or that could not be seen.")]
 pub(crate) struct Options {
-    /// HOST[:PORT], a connection string, a folder made by `pgseal up`, a data directory, a cluster such as 15/main,
+    /// HOST or HOST:PORT, a connection string, a folder made by `pgseal up`, a data directory, a cluster such as 15/main,
     /// container:NAME
     target: String,
     /// The role to log in as
