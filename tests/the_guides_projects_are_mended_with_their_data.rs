@@ -229,4 +229,35 @@ fn what_the_file_says_and_the_server_does_not_hear() {
     assert_eq!(project.text(FILE), written, "a reload is enough");
     assert_eq!(project.inspect("{{.Id}} {{.State.StartedAt}}"), made);
     enforces(&project);
+    mended_on_request(&project);
+}
+
+/// What TLS does not need, and is told: mended where somebody asks for it, and undone to the byte.
+#[track_caller]
+fn mended_on_request(project: &Projected) {
+    let written = project.text(FILE);
+    let findings = ["compose-version-obsolete", "port-published-everywhere", "password-in-environment"];
+    let words: Vec<&str> = findings.iter().flat_map(|finding| ["--mend", finding]).collect();
+    let shown = project.secure(FILE, &words).arg("--dry-run").run().succeeded();
+    shown.says("POSTGRES_PASSWORD out of the environment").never_mentions("securepassword");
+    let ran = project.secure(FILE, &words).args(["--format", "json"]).run().succeeded();
+    assert_eq!(ran.never_mentions("securepassword").json()["proved"], true);
+    let mended = written
+        .replace("version: '3.8'\n\n", "")
+        .replace("      POSTGRES_PASSWORD: securepassword\n", "")
+        .replace(&format!("\"{}:5432\"", project.port()), &format!("\"127.0.0.1:{}:5432\"", project.port()));
+    assert_eq!(project.text(FILE), mended, "these lines, and no other");
+    let made = project.inspect("{{json .Config.Env}} {{json .HostConfig.PortBindings}}");
+    assert!(!made.contains("securepassword") && made.contains("127.0.0.1"), "{made}");
+    assert_eq!(project.psql("verify-full").run(ROWS).succeeded().stdout(), "10000\n");
+    project.journal_never_mentions("securepassword");
+    let verify = || project.verb("verify", FILE, &["--format", "json"]).env("PGPASSWORD", "securepassword");
+    all_hold(&verify().run().succeeded());
+    project.verb("undo", FILE, &[]).run().succeeded();
+    assert_eq!(project.text(FILE), written, "to the byte");
+    let kept = "find / -name 'previous-*-compose.yaml' 2>/dev/null";
+    assert_eq!(project.exec_with(&["sh", "-c", kept], "").stdout(), "");
+    all_hold(&verify().run().succeeded());
+    assert_eq!(project.psql_inside(ROWS).succeeded().stdout(), "10000\n");
+    record("what is no matter of TLS in a compose file is mended on request", 3);
 }

@@ -147,6 +147,19 @@ impl Projected {
         docker(&["exec", &self.container_name(), "psql", "-U", "admin", "-d", "mydb", "-XAtc", sql])
     }
 
+    /// A program inside, as root, with something to read.
+    #[track_caller]
+    pub(crate) fn exec_with(&self, words: &[&str], input: &str) -> Ran {
+        let mut command = Account::current().command("docker", Path::new("/nonexistent"));
+        command.current_dir("/").envs(docker_env());
+        command.args(["exec", "--interactive", &self.container_name()]).args(words);
+        super::process::run(command, input.as_bytes(), PATIENCE)
+    }
+
+    pub(crate) fn sandbox(&self) -> &Sandbox {
+        &self.sandbox
+    }
+
     /// psql on the host, by the name of `localhost`; the CA is the one in `ca`.
     pub(crate) fn psql(&self, sslmode: &str) -> Psql {
         let conninfo = format!(

@@ -33,7 +33,7 @@ do), 3 could not be carried out, 4 rolled back.")]
 // Each is a word of its own on the command line.
 #[allow(clippy::struct_excessive_bools)]
 pub(crate) struct Options {
-    /// A data directory (dir:PATH), a cluster such as 15/main, container:NAME, or a folder made by `pgseal up`
+    /// A data directory (dir:PATH), a cluster such as 15/main, container:NAME, a compose file (FILE#SERVICE), or a folder made by `pgseal up`
     target: String,
     /// Issue with the CA in this folder [default: whence the present certificate came]
     #[arg(long, value_name = "DIR", conflicts_with = "cert")]

@@ -11,6 +11,7 @@ use time::macros::format_description;
 use super::Outcome;
 use super::options::{Format, folder_of_roots};
 use super::{secure_remote, secure_report as report};
+use crate::compose::mend::Mend;
 use crate::failure::{Ending, Failure, Result};
 use crate::findings::Severity;
 use crate::hba::enforcement::Exception;
@@ -42,6 +43,7 @@ const WORDS_OF_A_PLAN: [&str; 18] = [
     "write_as_root",
     "accept_crash_window",
     "end_plaintext_sessions",
+    "mend",
 ];
 
 /// Reads the words of a saved plan again.
@@ -58,6 +60,7 @@ struct Again {
   pgseal secure 15/main --enforce --confirm-within 10m       TLS only, or back again by itself
   pgseal secure 15/main --enforce --dry-run --out plan.json  for others to read
   pgseal secure compose.yaml#db --new-ca ca --dry-run        a service of a compose project
+  pgseal secure compose.yaml --mend port-published-everywhere  and its port on 127.0.0.1 alone
   pgseal secure 15/main --plan plan.json --yes               exactly that, or nothing
   pgseal undo 15/main                                        as it was before, to the byte
 
@@ -130,6 +133,9 @@ pub(crate) struct Options {
     /// After enforcing, end the plaintext sessions that still stand
     #[arg(long, requires = "enforce")]
     end_plaintext_sessions: bool,
+    /// Mend this finding in the compose file, too (repeatable)
+    #[arg(long, value_name = "FINDING", value_enum)]
+    mend: Vec<Mend>,
     /// Show the plan and end
     #[arg(long, conflicts_with = "check")]
     dry_run: bool,
@@ -223,6 +229,7 @@ async fn remote(options: &Options, text: &str, wish: &Wish) -> Result<Outcome> {
     let files = [
         ("--ca, --new-ca, --cert", wish.source != Source::Present),
         ("--auth", wish.scram),
+        ("--mend", !wish.mends.is_empty()),
         ("--except", !wish.exceptions.is_empty()),
         ("--confirm-within", options.confirm_within.is_some()),
         ("--offline", options.offline),
@@ -374,6 +381,7 @@ fn wish(options: &Options) -> Result<Wish> {
         allow_unseen: options.allow_unseen,
         as_root: options.write_as_root.clone(),
         accept_crash_window: options.accept_crash_window,
+        mends: options.mend.clone(),
     })
 }
 

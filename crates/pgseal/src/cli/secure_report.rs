@@ -225,10 +225,11 @@ pub(super) fn plan_text(
 
 /// What connected clients notice.
 const fn compose_effect(step: &ComposeStep) -> &'static str {
-    match (step.was_running, step.text.is_some()) {
-        (true, _) => {
-            "the container is made anew, for the command is none that a reload changes: sessions end, seconds pass"
+    match (step.was_running, step.anew) {
+        (true, true) => {
+            "the container is made anew, for a reload does not change what compose says: sessions end, seconds pass"
         }
+        (true, false) => "the container stays as it is",
         (false, true) => "the container, which does not run, is made anew and started; its volumes stay",
         (false, false) => "the container, which does not run, is started",
     }

@@ -9,13 +9,14 @@ use time::OffsetDateTime;
 use super::Outcome;
 use super::options::Format;
 use crate::compose::daemon;
-use crate::compose::project::Project;
+use crate::compose::project::{Project, Service};
 use crate::delegate::Delegate;
 use crate::failure::{Ending, Failure, Result};
 use crate::folder::control;
 use crate::folder::layout::Folder;
 use crate::folder::settings::Compose;
 use crate::folder::state;
+use crate::place::tunnel::Tunnel;
 use crate::privilege::files;
 use crate::privilege::user::server_user;
 use crate::report::escape::for_terminal;
@@ -25,7 +26,7 @@ use crate::report::screen::Screen;
 use crate::report::stderr::say;
 use crate::secure::examine::examine;
 use crate::secure::pending::settle_first;
-use crate::target::{Asked, Target, connection_subject, folder_subject};
+use crate::target::{Asked, Target, connection_subject, folder_subject, led_to};
 use crate::verify::claim::Proof;
 use crate::verify::prove;
 use crate::verify::subject::Subject;
@@ -90,6 +91,8 @@ async fn proved(options: &Options) -> Result<(Subject, Proof)> {
         return Err(Failure::usage("--sslrootcert goes with a connection string: a folder has its own CA"));
     }
     let asked = Asked { username: options.username.clone(), dbname: options.dbname.clone() };
+    // The way to the server, held until everything is proved.
+    let _tunnel;
     let subject = match target {
         Target::Connection(text) => {
             warn_about_password(&text);
@@ -101,7 +104,9 @@ async fn proved(options: &Options) -> Result<(Subject, Proof)> {
             if is_there && state::made(&folder).is_ok_and(|settings| settings.compose.is_none()) {
                 settle_first(&mut Target::place(&options.target).await?, &asked).await?;
             }
-            running(&folder).await?
+            let (subject, tunnel) = running(&folder).await?;
+            _tunnel = tunnel;
+            subject
         }
         Target::Folder(_) | Target::Cluster { .. } | Target::Container(_) | Target::Compose { .. } => {
             let mut place = Target::place(&options.target).await?;
@@ -131,26 +136,29 @@ pub(super) fn warn_about_password(text: &str) {
 }
 
 /// The folder's subject, if its server runs: a port may be held by another since.
-async fn running(folder: &Folder) -> Result<Subject> {
+async fn running(folder: &Folder) -> Result<(Subject, Option<Tunnel>)> {
     let settings = state::made(folder)?;
     if let Some(compose) = &settings.compose {
-        running_service(folder, compose).await?;
-        return Ok(folder_subject(folder, &settings));
+        return running_service(folder, compose, folder_subject(folder, &settings)).await;
     }
     let mut delegate = Delegate::start(&server_user(Some(&settings.server.run_as))?).await?;
     match control::find(folder, &settings, &mut delegate).await? {
-        Some(_) => Ok(folder_subject(folder, &settings)),
+        Some(_) => Ok((folder_subject(folder, &settings), None)),
         None => Err(Failure::new(format!("no server runs in {}", folder.root().display()))
             .hint(format!("pgseal up {}", folder.root().display()))),
     }
 }
 
-/// The folder's container, which has to run.
-async fn running_service(folder: &Folder, compose: &Compose) -> Result<()> {
+/// The folder's container, which has to run, and the way to it.
+async fn running_service(
+    folder: &Folder,
+    compose: &Compose,
+    subject: Subject,
+) -> Result<(Subject, Option<Tunnel>)> {
     let docker = daemon::answering().await?;
     let service = Project::named(&docker, &compose.project).service(&compose.service).await?;
-    if service.is_some_and(|service| service.runs()) {
-        return Ok(());
+    if let Some(service) = service.filter(Service::runs) {
+        return led_to(subject, &docker, &service.id).await;
     }
     Err(Failure::new(format!("no server runs in {}", folder.root().display()))
         .hint(format!("pgseal up {}", folder.root().display())))

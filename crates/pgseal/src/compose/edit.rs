@@ -12,7 +12,21 @@ use super::yaml::{Document, Node, Style, What};
 pub(crate) struct Edited {
     pub(crate) text: String,
     /// The bytes of the old text that are not in it, in order, none of them twice.
-    pub(crate) cuts: Vec<Range<usize>>,
+    pub(crate) cuts: Vec<Cut>,
+}
+
+/// Bytes of a text that become others; of an empty range nothing goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Cut {
+    pub(crate) at: Range<usize>,
+    /// What stands there instead.
+    pub(crate) put: String,
+}
+
+impl Cut {
+    pub(crate) const fn out(at: Range<usize>) -> Self {
+        Self { at, put: String::new() }
+    }
 }
 
 /// Why the text is not edited.
@@ -35,13 +49,13 @@ impl Unsafe {
     }
 }
 
-/// The text without these settings in the service's command. `words`: the command as compose has it.
+/// What goes from the text with these settings of the service's command. `words`: the command as compose has it.
 pub(crate) fn without(
     file: &ComposeFile,
     service: &str,
     words: &[String],
     gone: &[Given],
-) -> Result<Edited, Unsafe> {
+) -> Result<Vec<Cut>, Unsafe> {
     let (text, document) = (file.text.as_str(), &file.document);
     let services = document.at(&["services"]).ok_or(Unsafe::SaidElsewhere)?;
     let (_, owner) = document.entry(services, service).ok_or(Unsafe::SaidElsewhere)?;
@@ -60,7 +74,7 @@ pub(crate) fn without(
         What::Scalar { style, .. } => in_text(text, value, *style, words, gone)?,
         What::List(items) => in_list(document, text, value, items, words, gone)?,
     };
-    cut(text, cuts).ok_or(Unsafe::Unclear)
+    Ok(cuts.into_iter().map(Cut::out).collect())
 }
 
 /// In one text, whatever its style: words are parted by blanks and line ends in all of them.
@@ -177,7 +191,7 @@ fn in_flow(items: &[Node], leaves: impl Fn(usize) -> bool) -> Vec<Range<usize>> 
 }
 
 /// All of the lines that the bytes lie in, with their ends.
-fn lines_of(text: &str, bytes: &Range<usize>) -> Range<usize> {
+pub(super) fn lines_of(text: &str, bytes: &Range<usize>) -> Range<usize> {
     let before = text.get(..bytes.start).unwrap_or_default();
     let start = before.rfind('\n').map_or(0, |at| at + 1);
     // A value may be counted up to the beginning of the line behind it.
@@ -187,21 +201,25 @@ fn lines_of(text: &str, bytes: &Range<usize>) -> Range<usize> {
     start..end
 }
 
-/// The text without these bytes. Cuts may touch, and may overlap where a list loses its end.
-fn cut(text: &str, mut cuts: Vec<Range<usize>>) -> Option<Edited> {
-    cuts.sort_by_key(|cut| cut.start);
-    let mut joined: Vec<Range<usize>> = Vec::new();
+/// The text with these bytes cut. Cuts may touch, and those that put nothing in may overlap, where a list loses its end.
+pub(crate) fn cut(text: &str, mut cuts: Vec<Cut>) -> Option<Edited> {
+    cuts.sort_by_key(|cut| cut.at.start);
+    let mut joined: Vec<Cut> = Vec::new();
     for cut in cuts {
         match joined.last_mut() {
-            Some(last) if cut.start <= last.end => last.end = last.end.max(cut.end),
+            Some(last) if cut.at.start <= last.at.end && last.put.is_empty() && cut.put.is_empty() => {
+                last.at.end = last.at.end.max(cut.at.end);
+            }
+            Some(last) if cut.at.start < last.at.end => return None,
             _ => joined.push(cut),
         }
     }
     let mut out = String::with_capacity(text.len());
     let mut at = 0;
     for cut in &joined {
-        out.push_str(text.get(at..cut.start)?);
-        at = cut.end;
+        out.push_str(text.get(at..cut.at.start)?);
+        out.push_str(&cut.put);
+        at = cut.at.end;
     }
     out.push_str(text.get(at..)?);
     Some(Edited { text: out, cuts: joined })
@@ -225,8 +243,8 @@ mod tests {
         let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
         let gone: Vec<Given> =
             given(&words).into_iter().filter(|given| given.name.ends_with("_file")).collect();
-        let edited = without(&file, "db", &words, &gone)?;
-        let kept: usize = edited.cuts.iter().map(ExactSizeIterator::len).sum();
+        let edited = cut(text, without(&file, "db", &words, &gone)?).ok_or(Unsafe::Unclear)?;
+        let kept: usize = edited.cuts.iter().map(|cut| cut.at.len()).sum();
         assert_eq!(edited.text.len() + kept, text.len());
         Ok(edited.text)
     }

@@ -3,27 +3,21 @@
 use serde_json::Value;
 
 use super::find::Found;
+use super::mend::{PASSWORD, PORT};
 use super::reading::Published;
 use crate::place::ServiceFacts;
 
 /// Variables that the official image's entrypoint reads for an empty data directory alone, and that people change in the
 /// belief that it will matter.
 const INIT_ONLY: [&str; 3] = ["POSTGRES_HOST_AUTH_METHOD", "POSTGRES_INITDB_ARGS", "POSTGRES_INITDB_WALDIR"];
-const PASSWORD: &str = "POSTGRES_PASSWORD";
-/// The server's port inside, unless its settings say otherwise.
-const PORT: &str = "5432";
 
 impl Found {
     /// The plain values. `container`: what docker knows of the container that is there.
     pub(crate) fn facts(&self) -> ServiceFacts {
         let (reading, service) = (&self.reading, self.service.as_str());
         let words = reading.command(service).unwrap_or_default();
-        let everywhere = |port: &Published| {
-            let address = port.address.as_deref();
-            port.inner == PORT && address.is_none_or(|address| matches!(address, "" | "0.0.0.0" | "::"))
-        };
         let published = reading.published(service);
-        let published = published.iter().filter(|port| everywhere(port));
+        let published = published.iter().filter(|port| is_everywhere(port));
         let variables = reading.variables(service);
         let misplaced = variables.iter().find(|name| {
             let value = reading.variable(service, name).unwrap_or_default();
@@ -68,6 +62,12 @@ impl Found {
         let wanted = self.reading.image(&self.service)?;
         (image != wanted).then(|| format!("it was made of {image}, and the file says {wanted}"))
     }
+}
+
+/// Whether every address of the host has the server's port.
+pub(crate) fn is_everywhere(port: &Published) -> bool {
+    let address = port.address.as_deref();
+    port.inner == PORT && address.is_none_or(|address| matches!(address, "" | "0.0.0.0" | "::"))
 }
 
 /// The words that the server gets: the program in front is not one of them.

@@ -74,11 +74,11 @@ impl Reading {
         self.services.contains_key(service)
     }
 
-    /// Everything about a service but one of its keys, for comparing.
-    pub(crate) fn all_but(&self, service: &str, key: &str) -> Map<String, Value> {
+    /// Everything about the services but these keys of one of them, for comparing.
+    pub(crate) fn all_but(&self, service: &str, keys: &[&str]) -> Map<String, Value> {
         let mut all = self.services.clone();
         if let Some(Value::Object(service)) = all.get_mut(service) {
-            service.remove(key);
+            service.retain(|name, _| !keys.contains(&name.as_str()));
         }
         all
     }
@@ -183,8 +183,10 @@ fn services(compose: &Compose, file: &ComposeFile, said: &Said) -> Result<Map<St
         value(&document, &document.root, &mut left).ok_or_else(|| strange("it is too large".to_owned()))?
     };
     match whole.get_mut("services").map(Value::take) {
-        Some(Value::Object(services)) => Ok(services),
-        _ => Err(Failure::new(format!("{path} has no services"))),
+        Some(Value::Object(services)) if !services.is_empty() => Ok(services),
+        _ => Err(Failure::new(format!("{path} has no services, or only those of profiles"))
+            .because("nothing was changed")
+            .hint(format!("{path}#SERVICE for one of a profile"))),
     }
 }
 

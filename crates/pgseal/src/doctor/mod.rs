@@ -198,5 +198,6 @@ fn nothing_but(policy: Policy, validity: Validity) -> Wish {
         accept_crash_window: false,
         allow_unseen: false,
         as_root: Vec::new(),
+        mends: Vec::new(),
     }
 }

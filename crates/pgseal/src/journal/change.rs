@@ -97,12 +97,18 @@ pub(crate) struct Promise {
 }
 
 impl Change {
-    /// Where keys are kept that it replaced.
+    /// Where the compose file is kept that it edited, with the password that stood in it.
+    pub(crate) fn kept_project(&self) -> Option<&PathBuf> {
+        self.compose.as_ref()?.edited.as_ref()?.before.as_ref()?.kept.as_ref()
+    }
+
+    /// Where secrets are kept that it replaced: keys, and a compose file with a password.
     pub(crate) fn previous_keys(&self) -> impl Iterator<Item = &PathBuf> {
-        self.files.iter().filter_map(|file| match &file.before {
+        let keys = self.files.iter().filter_map(|file| match &file.before {
             Some(Before { image: Image::Beside(path), .. }) => Some(path),
             _ => None,
-        })
+        });
+        keys.chain(self.kept_project())
     }
 }
 
@@ -137,6 +143,9 @@ pub(crate) struct ComposeBefore {
     pub(crate) mode: u32,
     /// What is not in it any more: only that is kept, for a compose file holds passwords.
     pub(crate) taken: Vec<Taken>,
+    /// Where all of it is kept, beside the server's keys, because what was taken out of it is secret.
+    #[serde(default)]
+    pub(crate) kept: Option<PathBuf>,
 }
 
 /// Text that was taken out of a file.
@@ -145,6 +154,9 @@ pub(crate) struct Taken {
     /// Where it stood, in bytes from the beginning of the file as it was.
     pub(crate) at: usize,
     pub(crate) text: String,
+    /// How many bytes stand there instead.
+    #[serde(default)]
+    pub(crate) put: usize,
 }
 
 /// A CA made by the person who runs pgseal, with the change. It goes with a change that never came to stand.

@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
 use super::answers::{bytes, done, failed, found, names, seen};
@@ -13,6 +14,7 @@ use super::call::{self, Input, Said};
 use super::docker::{Docker, knows_none};
 use super::helper::Helper;
 use super::scripts;
+use super::tunnel::Tunnel;
 use crate::delegate::message::{Reply, Request};
 use crate::failure::{Failure, Result};
 use crate::privilege::files;
@@ -40,6 +42,8 @@ pub(crate) struct Container {
     user: SystemUser,
     data: PathBuf,
     facts: Value,
+    /// The way to a port that cannot be reached from here.
+    tunnel: OnceCell<Tunnel>,
 }
 
 /// Something of the host's that shows in the container, and outlives it.
@@ -50,6 +54,7 @@ pub(crate) struct Mount<'c> {
     pub(crate) source: &'c str,
     /// Where it shows.
     pub(crate) place: &'c Path,
+    writable: bool,
 }
 
 impl Container {
@@ -93,7 +98,8 @@ impl Container {
             SystemUser { name: String::new(), uid: 0, gid: 0, groups: Vec::new(), home: PathBuf::from("/") };
         let workplace = helper.as_ref().map_or_else(|| id.clone(), |helper| helper.id().to_owned());
         let (name, data) = (name.to_owned(), PathBuf::new());
-        let mut found = Self { docker, id, workplace, helper, name, user, data, facts };
+        let tunnel = OnceCell::new();
+        let mut found = Self { docker, id, workplace, helper, name, user, data, facts, tunnel };
         found.data = found.data_directory().await?;
         found.user = found.owner().await?;
         Ok(found)
@@ -172,6 +178,11 @@ impl Container {
         self.mounts().any(|mount| mount.place == path)
     }
 
+    /// Whether a real path lies on a mount that the container may only read.
+    pub(super) fn is_read_only(&self, path: &Path) -> bool {
+        self.mount_of(path).is_some_and(|mount| !mount.writable)
+    }
+
     /// The innermost mount that a path lies on.
     pub(crate) fn mount_of(&self, path: &Path) -> Option<Mount<'_>> {
         let around = self.mounts().filter(|mount| path.starts_with(mount.place));
@@ -184,12 +195,23 @@ impl Container {
             let text = |name: &str| mount.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
             let kind = text("Type").filter(|kind| matches!(*kind, "volume" | "bind"))?;
             let source = text("Name").filter(|_| kind == "volume").or_else(|| text("Source"))?;
-            Some(Mount { kind, source, place: Path::new(text("Destination")?) })
+            let writable = mount.get("RW") != Some(&Value::Bool(false));
+            Some(Mount { kind, source, place: Path::new(text("Destination")?), writable })
         })
     }
 
-    /// Where its port is reached from here: published, or at the container's own address.
+    /// Where its port is reached from here: published, at the container's own address, or through `docker exec` where the
+    /// daemon is elsewhere.
     pub(crate) async fn reach(&self, port: u16) -> Option<(IpAddr, u16)> {
+        let found = self.reached(port).await;
+        if found.is_some() || self.docker.remote().is_none() || self.rests() {
+            return found;
+        }
+        let tunnel = self.tunnel.get_or_try_init(|| Tunnel::open(&self.docker, &self.id, port)).await.ok()?;
+        Some((Ipv4Addr::LOCALHOST.into(), tunnel.port()))
+    }
+
+    async fn reached(&self, port: u16) -> Option<(IpAddr, u16)> {
         let bindings = self.facts.pointer(&format!("/NetworkSettings/Ports/{port}~1tcp"));
         let bindings = bindings.and_then(Value::as_array).into_iter().flatten();
         for binding in bindings {

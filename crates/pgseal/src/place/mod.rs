@@ -16,6 +16,7 @@ pub(crate) mod log;
 mod open;
 mod scripts;
 mod service;
+pub(crate) mod tunnel;
 mod write;
 
 use std::net::IpAddr;

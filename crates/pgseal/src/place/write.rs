@@ -68,6 +68,12 @@ impl Place {
                 .because("a file is replaced by a rename in its folder; nothing was changed")
                 .hint(format!("let that user write {}, or mount it read-write, then again", folder.display()))
         };
+        if let Hands::Within(container) = &self.hands
+            && container.is_read_only(path)
+        {
+            let why = format!("could not write files in {}: it is mounted read-only", folder.display());
+            return Err(nothing(Failure::new(why)));
+        }
         if self.is_roots_alone(path).await? {
             return files::may_write(folder)
                 .map_err(|error| nothing(Failure::io("write files as root in", folder, &error)));

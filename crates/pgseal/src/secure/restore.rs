@@ -7,7 +7,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::certificate::unfound;
-use super::composed::put_back::{project_changed_by_others, put_project_back};
+use super::composed::put_back::{
+    project_changed_by_others, project_is_edited, put_container_back, put_file_back,
+};
 use super::view;
 use crate::failure::{Failure, Result};
 use crate::journal::{Before, Change, FileChange, Image, Journal, Phase, View, records};
@@ -52,12 +54,13 @@ pub(crate) async fn restore(
         // Half of an undo is no state that anybody asked for: whoever finds it goes on with it.
         journal.set(change, &Phase::Undoing)?;
     }
+    put_file_back(place, change).await?;
     // Nothing that TLS needs may go before the settings that name it have gone: backwards, files made
     // anew last.
     for file in written.iter().rev().filter(|file| file.before.is_some()) {
         put_back(place, journal, change, file).await?;
     }
-    put_project_back(place, change).await?;
+    put_container_back(place, change).await?;
     let seen = reloaded(place, change).await?;
     for file in written.iter().rev().filter(|file| file.before.is_none()) {
         place.clear_away(&file.path).await?;
@@ -112,6 +115,18 @@ async fn keys_are_kept(place: &mut Place, change: &Change, written: &[FileChange
             )
             .hint(format!("pgseal secure {} --reissue --ca DIR for a new certificate", place.word)));
         }
+    }
+    if let Some(kept) = change.kept_project()
+        && project_is_edited(change)?
+        && place.hands.look(kept).await?.is_none()
+    {
+        return Err(Failure::new(format!(
+            "change {} took a password out of the compose file, and what stood there is no longer kept ({})",
+            change.id,
+            kept.display()
+        ))
+        .because("it is kept for a week; nothing was changed")
+        .hint("put POSTGRES_PASSWORD back by hand, where it is wanted at all"));
     }
     Ok(())
 }

@@ -254,7 +254,8 @@ async fn carry_out(
     let chosen = choose(&facts, wish, now)?;
     let of_project = composed::judge::judge(&mut place, &facts, Some(&held)).await?;
     let gone = composed::run::in_the_way(&place, &facts, &chosen, &errand)?;
-    if !gone.is_empty() {
+    let mends = composed::run::mends(&place, wish)?;
+    if !gone.is_empty() || !mends.is_empty() {
         held.close().await;
         let (known, with) = ((facts, chosen), (gone, who.clone()));
         return composed::run::running(&errand, place, known, with, (of_project, recovered)).await;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use pgseal_pki::{KeyType, SubjectAltName, Validity};
 
+use crate::compose::mend::Mend;
 use crate::hba::enforcement::Exception;
 use crate::policy::Policy;
 
@@ -29,6 +30,8 @@ pub(crate) struct Wish {
     pub(crate) as_root: Vec<PathBuf>,
     /// Also where key and certificate are two files that can only be exchanged one after the other.
     pub(crate) accept_crash_window: bool,
+    /// What of a compose file is mended beside TLS.
+    pub(crate) mends: Vec<Mend>,
 }
 
 /// Where a certificate comes from.

@@ -11,7 +11,7 @@ mod service;
 mod word;
 
 pub(crate) use connection::connection_subject;
-pub(crate) use folder::folder_subject;
+pub(crate) use folder::{folder_subject, led_to};
 pub(crate) use libpq::{Client, Given, Said, host_and_port};
 pub(crate) use login::{Asked, login, nobody_yet};
 pub(crate) use word::{Target, shown};

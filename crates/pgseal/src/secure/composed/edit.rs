@@ -1,21 +1,24 @@
 //! What of the project has to be written otherwise, and proof that compose reads it as it is meant: before anything is
 //! written.
 
-use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use similar::TextDiff;
+use zeroize::Zeroizing;
 
 use super::masks::Masks;
-use crate::compose::edit::{Edited, without};
+use crate::compose::edit::{Cut, Edited, Unsafe, cut, without};
 use crate::compose::facts::behind_the_program;
 use crate::compose::file::{ComposeFile, default_override};
 use crate::compose::find::Found;
+use crate::compose::mend::{Mend, PASSWORD};
 use crate::compose::reading::Reading;
 use crate::compose::scalar::quoted;
 use crate::compose::words::Given;
 use crate::failure::{Failure, Result};
 use crate::journal::{ComposeBefore, Taken, digest};
+use crate::privilege::files;
+use crate::privilege::user::{SystemUser, effective_uid, running_as_root};
 
 /// The edit of a project, for people to read before it is made.
 pub(crate) struct ComposeStep {
@@ -34,6 +37,34 @@ pub(crate) struct ComposeStep {
     pub(crate) service: String,
     /// Whether the server ran before.
     pub(crate) was_running: bool,
+    /// Whether the container has to be made anew.
+    pub(crate) anew: bool,
+    /// The text of before, where it is to be kept because what goes from it is secret.
+    pub(crate) kept: Option<Zeroizing<String>>,
+}
+
+impl ComposeStep {
+    /// Refuses a file that could not be exchanged, before anything is.
+    pub(super) fn can_be_written(&self) -> Result<()> {
+        if self.text.is_none() {
+            return Ok(());
+        }
+        let (path, folder) = (&self.path, self.path.parent().unwrap_or(Path::new("/")));
+        let nothing = |failure: Failure| {
+            failure
+                .because("a file is replaced by a rename in its folder; nothing was changed")
+                .hint(format!("let this user write {}, then again", folder.display()))
+        };
+        files::may_write(folder).map_err(|error| nothing(Failure::io("write files in", folder, &error)))?;
+        let there = files::status(path).map_err(|error| Failure::io("look at", path, &error))?;
+        match there {
+            // Nobody else can give a new file to its owner.
+            Some(there) if there.uid != effective_uid() && !running_as_root() => Err(nothing(Failure::new(
+                format!("{} belongs to {}", path.display(), SystemUser::name_of(there.uid)),
+            ))),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The words of the service's command without some settings, and where in the whole command those are.
@@ -63,7 +94,13 @@ impl Command {
 }
 
 /// The step; nothing is written.
-pub(super) async fn plan(found: &Found, command: &Command, was_running: bool) -> Result<ComposeStep> {
+pub(super) async fn plan(
+    found: &Found,
+    command: &Command,
+    mends: &[Mend],
+    keep_at: &Path,
+    was_running: bool,
+) -> Result<ComposeStep> {
     let unchanged = ComposeStep {
         title: format!("start {}", found.service),
         file: found.file.path.clone(),
@@ -74,50 +111,141 @@ pub(super) async fn plan(found: &Found, command: &Command, was_running: bool) ->
         diff: String::new(),
         service: found.service.clone(),
         was_running,
+        anew: !command.gone.is_empty() || mends.iter().any(|mend| mend.makes_anew()),
+        kept: None,
     };
-    if command.gone.is_empty() {
+    if command.gone.is_empty() && mends.is_empty() {
         return Ok(unchanged);
     }
-    let names: Vec<&str> = command.gone.iter().map(|given| given.name.as_str()).collect();
-    let title = format!("{} out of the command of {}", names.join(", "), found.service);
-    let words = found.reading.command(&found.service).unwrap_or_default();
+    let title = title(found, command, mends);
     let masks = Masks::of(&found.reading);
-    let edited = without(&found.file, &found.service, &words, &command.gone);
-    let why = match edited {
-        Ok(edited) if masks.hide_of(&found.file.text, &edited.cuts) => {
-            "the lines that go hold what may be a secret, and a journal keeps none".to_owned()
-        }
-        Ok(Edited { text, cuts }) => match reads_as_meant(found, &text, command).await? {
-            Ok(()) => {
-                let diff = diff(&unchanged.path.display().to_string(), &found.file.text, &text, &masks);
-                let before = Some(kept(&found.file, &cuts));
-                return Ok(ComposeStep { title, text: Some(text), before, diff, ..unchanged });
-            }
-            Err(why) => why,
-        },
+    let mut cuts = of_mends(found, mends)?;
+    let why = match of_command(found, command) {
         Err(why) => why.why().to_owned(),
+        Ok(of_command) => {
+            cuts.extend(of_command);
+            match edited(found, cuts, command, mends).await? {
+                Err(why) => why,
+                Ok(edited) => {
+                    let secret = masks.hide_of(&found.file.text, &edited.cuts);
+                    if !secret || mends.contains(&Mend::Password) {
+                        let name = unchanged.path.display().to_string();
+                        let diff = diff(&name, &found.file.text, &edited.text, &masks);
+                        let before = Some(before(&found.file, &edited.cuts, secret.then_some(keep_at)));
+                        let kept = secret.then(|| Zeroizing::new(found.file.text.clone()));
+                        return Ok(ComposeStep {
+                            title,
+                            text: Some(edited.text),
+                            before,
+                            diff,
+                            kept,
+                            ..unchanged
+                        });
+                    }
+                    "the lines that go hold what may be a secret, and a journal keeps none".to_owned()
+                }
+            }
+        }
     };
-    laid_over(found, command, unchanged, &title, &why).await
+    if mends.is_empty() {
+        return laid_over(found, command, unchanged, &title, &why).await;
+    }
+    Err(Failure::stopped(format!("{} cannot be mended safely", found.file.path.display()))
+        .because(why)
+        .because("nothing was changed")
+        .hint("without --mend"))
 }
 
-fn kept(file: &ComposeFile, cuts: &[Range<usize>]) -> ComposeBefore {
-    let taken = cuts
-        .iter()
-        .filter_map(|cut| Some(Taken { at: cut.start, text: file.text.get(cut.clone())?.to_owned() }));
-    ComposeBefore { digest: digest(file.text.as_bytes()), mode: file.mode, taken: taken.collect() }
+fn title(found: &Found, command: &Command, mends: &[Mend]) -> String {
+    let names: Vec<&str> = command.gone.iter().map(|given| given.name.as_str()).collect();
+    let of_command =
+        (!names.is_empty()).then(|| format!("{} out of the command of {}", names.join(", "), found.service));
+    let of_mends = mends.iter().map(|mend| mend.title().to_owned());
+    of_command.into_iter().chain(of_mends).collect::<Vec<_>>().join("; ")
 }
 
-/// Whether compose reads the edited text as the project of before, but for these words.
-async fn reads_as_meant(found: &Found, text: &str, command: &Command) -> Result<Result<(), String>> {
-    let now = match found.reading.with_text(&found.compose, &found.file, text).await {
+fn of_mends(found: &Found, mends: &[Mend]) -> Result<Vec<Cut>> {
+    let mut all = Vec::new();
+    for mend in mends {
+        let cuts = mend.cuts(&found.file, &found.service).map_err(|why| {
+            Failure::stopped(format!(
+                "{} cannot be mended safely in {}",
+                mend.finding(),
+                found.file.path.display()
+            ))
+            .because(match why {
+                Unsafe::SaidElsewhere => "it is said elsewhere: by an anchor, an extension or another file",
+                Unsafe::Unclear => "it is written in a way that is not taken apart safely",
+            })
+            .because("nothing was changed")
+            .hint(format!("by hand: pgseal doctor --explain {}", mend.finding()))
+        })?;
+        all.extend(cuts);
+    }
+    Ok(all)
+}
+
+fn of_command(found: &Found, command: &Command) -> Result<Vec<Cut>, Unsafe> {
+    if command.gone.is_empty() {
+        return Ok(Vec::new());
+    }
+    let words = found.reading.command(&found.service).unwrap_or_default();
+    without(&found.file, &found.service, &words, &command.gone)
+}
+
+fn before(file: &ComposeFile, cuts: &[Cut], kept: Option<&Path>) -> ComposeBefore {
+    let taken = cuts.iter().filter(|_| kept.is_none()).filter_map(|cut| {
+        let text = file.text.get(cut.at.clone())?.to_owned();
+        Some(Taken { at: cut.at.start, text, put: cut.put.len() })
+    });
+    ComposeBefore {
+        digest: digest(file.text.as_bytes()),
+        mode: file.mode,
+        taken: taken.collect(),
+        kept: kept.map(Path::to_owned),
+    }
+}
+
+/// The text with these cuts, where compose reads it as the project of before, but for what was meant.
+async fn edited(
+    found: &Found,
+    cuts: Vec<Cut>,
+    command: &Command,
+    mends: &[Mend],
+) -> Result<Result<Edited, String>> {
+    let Some(edited) = cut(&found.file.text, cuts) else { return Ok(Err(Unsafe::Unclear.why().to_owned())) };
+    let now = match found.reading.with_text(&found.compose, &found.file, &edited.text).await {
         Ok(now) => now,
         Err(failure) => return Ok(Err(format!("compose does not read it edited: {}", failure.sentence()))),
     };
-    Ok(same_but_command(&found.reading, &now, &found.service, &command.left))
+    Ok(as_meant(&found.reading, &now, &found.service, &command.left, mends).map(|()| edited))
 }
 
-fn same_but_command(before: &Reading, now: &Reading, service: &str, left: &[String]) -> Result<(), String> {
-    if now.all_but(service, "command") != before.all_but(service, "command") {
+fn as_meant(
+    before: &Reading,
+    now: &Reading,
+    service: &str,
+    left: &[String],
+    mends: &[Mend],
+) -> Result<(), String> {
+    let mut keys = vec!["command"];
+    if mends.contains(&Mend::Ports) {
+        keys.push("ports");
+        let everywhere = now.published(service).iter().any(crate::compose::facts::is_everywhere);
+        if everywhere || now.published(service).len() != before.published(service).len() {
+            return Err("edited, compose would read other ports than are meant".to_owned());
+        }
+    }
+    if mends.contains(&Mend::Password) {
+        keys.push("environment");
+        let left: Vec<String> =
+            before.variables(service).into_iter().filter(|name| name != PASSWORD).collect();
+        let same = |name: &String| now.variable(service, name) == before.variable(service, name);
+        if now.variables(service) != left || !left.iter().all(same) {
+            return Err("edited, compose would read another environment than is meant".to_owned());
+        }
+    }
+    if before.all_but(service, &keys) != now.all_but(service, &keys) {
         return Err("edited, other parts of the project would change with it".to_owned());
     }
     if now.command(service).unwrap_or_default() != left {
@@ -125,7 +253,6 @@ fn same_but_command(before: &Reading, now: &Reading, service: &str, left: &[Stri
     }
     Ok(())
 }
-
 /// A file that compose lays over the other by itself. Its words are those of the file, with variables as they are:
 /// what is put in for them may be secret.
 async fn laid_over(

@@ -1,8 +1,7 @@
 //! Secrets of a project, kept off the screen and out of the journal: values of variables that are named as secrets are,
 //! wherever they stand, and whatever follows such a name.
 
-use std::ops::Range;
-
+use crate::compose::edit::Cut;
 use crate::compose::reading::Reading;
 
 /// Names end in them, of variables and of what stands in connection strings.
@@ -52,8 +51,8 @@ impl Masks {
     }
 
     /// Whether there is anything to mask in these bytes of the text.
-    pub(super) fn hide_of(&self, text: &str, cuts: &[Range<usize>]) -> bool {
-        let lines = cuts.iter().filter_map(|cut| text.get(cut.clone())).flat_map(str::lines);
+    pub(super) fn hide_of(&self, text: &str, cuts: &[Cut]) -> bool {
+        let lines = cuts.iter().filter_map(|cut| text.get(cut.at.clone())).flat_map(str::lines);
         lines.into_iter().any(|line| self.line(line) != line)
     }
 
@@ -133,7 +132,7 @@ mod tests {
             assert_eq!(masks.line(line), shown);
         }
         let text = "ab # c0nfidential\n";
-        assert!(masks.hide_of(text, &[0..2, 2..text.len()]));
-        assert!(!masks.hide_of(text, &[0..2, 2..8]));
+        assert!(masks.hide_of(text, &[Cut::out(0..2), Cut::out(2..text.len())]));
+        assert!(!masks.hide_of(text, &[Cut::out(0..2), Cut::out(2..8)]));
     }
 }

@@ -2,6 +2,8 @@
 //! not run. Written down as any change is; files first, then the project, then the container; proved, or all of it
 //! taken back.
 
+use std::path::PathBuf;
+
 use time::OffsetDateTime;
 
 use super::super::apply::{put, write_down};
@@ -15,6 +17,7 @@ use super::super::plan::{StageKind, plan};
 use super::super::prove::promised;
 use super::super::run::{Done, Errand, State, fit_to_be_changed, newer_source, safe, to_found};
 use super::super::settings::{satisfies, wished};
+use super::super::wish::Wish;
 use super::super::{previous_keys, stopped};
 use super::edit::{self, Command};
 use super::start::{ready, up, words_of};
@@ -22,6 +25,7 @@ use super::{judge as project_judge, judge::moved_rules};
 use crate::compose::facts::behind_the_program;
 use crate::compose::file::ComposeFile;
 use crate::compose::find::Found;
+use crate::compose::mend::{Mend, PASSWORD};
 use crate::compose::words::{Given, given};
 use crate::failure::{Failure, Result};
 use crate::faults;
@@ -29,6 +33,7 @@ use crate::findings::Finding;
 use crate::journal::{Change, Journal, Phase, digest, fresh_id};
 use crate::place::{Login, Place, Way};
 use crate::privilege::files;
+use crate::privilege::secret::Secret;
 use crate::report::ask::yes_or_stop;
 use crate::secure::observe::PEM;
 use crate::target::{login, nobody_yet};
@@ -58,6 +63,30 @@ pub(in super::super) fn in_the_way(
             name => wished.iter().any(|wish| wish.name == name && !satisfies(wish, &given.value)),
         })
         .collect())
+}
+
+/// What of the project is to be mended, and is there to be mended.
+pub(in super::super) fn mends(place: &Place, wish: &Wish) -> Result<Vec<Mend>> {
+    let Some(said) = place.way().and_then(|way| way.said.clone()) else {
+        return match wish.mends.first() {
+            None => Ok(Vec::new()),
+            Some(mend) => Err(Failure::usage(format!("--mend {} is for a compose file", mend.finding()))
+                .because(format!("{} is none; nothing was changed", place.word))
+                .hint("compose.yaml#SERVICE as TARGET")),
+        };
+    };
+    let is_there = |mend: &Mend| match mend {
+        Mend::Version => said.version_line.is_some(),
+        Mend::Ports => !said.published_everywhere.is_empty(),
+        Mend::Password => said.password_in_environment,
+    };
+    let mut mends: Vec<Mend> = Vec::new();
+    for mend in wish.mends.iter().copied().filter(is_there) {
+        if !mends.contains(&mend) {
+            mends.push(mend);
+        }
+    }
+    Ok(mends)
 }
 
 /// A service whose server does not run.
@@ -143,6 +172,8 @@ async fn carry_out(errand: &Errand<'_>, mut place: Place, work: Work) -> Result<
     let (word, wish, how) = (errand.word, errand.wish, errand.how);
     only_what_can_be(errand, running)?;
     fit_to_be_changed(&facts, word)?;
+    let mends = mends(&place, wish)?;
+    outlives_its_container(&place, &gone, &mends)?;
     let now = OffsetDateTime::now_utc();
     let mut all = findings;
     all.extend(judge(&facts, wish, word, now)?);
@@ -157,7 +188,8 @@ async fn carry_out(errand: &Errand<'_>, mut place: Place, work: Work) -> Result<
     }
     facts.newer_source = newer_source(&place, &facts)?;
     let mut plan = plan(&facts, wish, &chosen, word, fresh_id()?)?;
-    plan.compose = Some(edit::plan(&found, &command, running).await?);
+    let keep_at = keep_at(&place, &facts, &plan.id);
+    plan.compose = Some(edit::plan(&found, &command, &mends, &keep_at, running).await?);
     let locked_out = if running { locked_out(&facts, &plan, &wish.policy) } else { Vec::new() };
     let mut done = Done::planned(word, facts, plan, all, locked_out, recovered);
     if how.only_plan {
@@ -166,6 +198,7 @@ async fn carry_out(errand: &Errand<'_>, mut place: Place, work: Work) -> Result<
     for write in done.plan.writes() {
         place.must_take(&write.path).await?;
     }
+    done.plan.compose.as_ref().map_or(Ok(()), edit::ComposeStep::can_be_written)?;
     if running {
         safe(&done, wish, &who)?;
     } else {
@@ -231,6 +264,30 @@ fn only_what_can_be(errand: &Errand<'_>, running: bool) -> Result<()> {
     }
 }
 
+/// A container that is made anew has what lies on its mounts, and nothing else.
+fn outlives_its_container(place: &Place, gone: &[Given], mends: &[Mend]) -> Result<()> {
+    let stays = gone.is_empty() && !mends.iter().any(|mend| mend.makes_anew());
+    if stays || place.container().is_none_or(|container| container.outlives(&place.data)) {
+        return Ok(());
+    }
+    let names = gone.iter().map(|given| given.name.as_str());
+    let names: Vec<&str> = names.chain(mends.iter().map(|mend| mend.finding())).collect();
+    Err(Failure::stopped(format!(
+        "the data of {} lies in the container itself ({})",
+        place.word,
+        place.data.display()
+    ))
+    .because(format!("for {} it would have to be made anew, and the data would go with it", names.join(", ")))
+    .because("nothing was changed")
+    .hint("keep the data in a volume first: pg_dumpall, a volume in the compose file, and the dump into it"))
+}
+
+/// Where a compose file is kept that a password goes from: beside the server's key, as previous keys are.
+fn keep_at(place: &Place, facts: &Facts, change: &str) -> PathBuf {
+    let folder = if facts.tls_folder_is_there { &facts.tls_folder } else { &place.data };
+    folder.join(format!("previous-{change}-compose.yaml"))
+}
+
 /// The files as a start with the new command reads them, and of a server that runs what only that tells.
 async fn as_it_is_to_start(place: &mut Place, known: Facts, who: &Login) -> Result<Facts> {
     let files = stopped::observe(place, who).await?;
@@ -283,6 +340,9 @@ async fn write(errand: &Errand<'_>, place: &mut Place, change: &Change, done: &D
             step.path.display()
         )));
     }
+    if let Some((text, path)) = step.kept.as_ref().zip(change.kept_project()) {
+        place.put(path, 0o600, text.as_bytes()).await?;
+    }
     files::replace(&step.path, step.mode, text.as_bytes())
         .map_err(|error| Failure::io("replace", &step.path, &error))
 }
@@ -302,12 +362,15 @@ async fn started(
     promised: &crate::journal::Promise,
 ) -> Result<Started> {
     // Whoever still works in the volumes beside it must not when the server starts.
+    let known = place.variable(PASSWORD).map(Secret::new);
     drop(place);
     let (folder, words) = (found.file.folder(), found.reading.words.as_slice());
     up(&found.compose, folder, words, &found.service).await?;
     let mut place = ready(errand.word, &found.file.path, &found.service).await?;
     let server = place.running().await?;
-    let who = login(&place, &server, errand.asked)?;
+    let mut who = login(&place, &server, errand.asked)?;
+    // It may have been mended away.
+    who.password = who.password.or(known);
     let held = place.session(&server, &who).await?;
     let (proof, failed) = proof_of(&mut place, &server, promised, &held, &who).await?;
     held.close().await;

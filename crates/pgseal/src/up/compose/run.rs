@@ -27,7 +27,7 @@ use crate::folder::settings::{self, Settings};
 use crate::interrupt::Shield;
 use crate::journal::fresh_id;
 use crate::privilege::secret::Secret;
-use crate::target::folder_subject;
+use crate::target::{folder_subject, led_to};
 use crate::verify::claim::Proof;
 use crate::verify::prove;
 
@@ -67,6 +67,7 @@ pub(crate) async fn create(
     make::finish(folder)?;
     project.start(&service.id).await?;
     let subject = folder_subject(folder, &plan.settings);
+    let (subject, _tunnel) = led_to(subject, &facts.docker, &service.id).await?;
     let service = wait(&project, &service.id, 0, &subject).await?;
     forget_password(&project, &service, compose, &subject).await?;
     ensure_database(&subject).await?;
@@ -155,6 +156,7 @@ pub(crate) async fn again(folder: &Folder, settings: &Settings, made: &settings:
         }
     };
     let subject = folder_subject(folder, settings);
+    let (subject, _tunnel) = led_to(subject, &docker, &service.id).await?;
     let service = wait(&project, &service.id, service.restarts, &subject).await?;
     forget_password(&project, &service, made, &subject).await?;
     // A login that fails here is what the proof will say, with all its evidence.
