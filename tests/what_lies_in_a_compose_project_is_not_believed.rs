@@ -89,7 +89,7 @@ fn in_an_image() {
         "echo 70; echo 70; echo postgres; echo ../../host/postgres; echo 'postgres (PostgreSQL) 16.4'"
             .to_owned(),
     ];
-    for (number, script) in all.iter().enumerate().take(samples(30) as usize) {
+    for (number, script) in all.iter().enumerate().take(samples(10) as usize) {
         let image = image(&composed, number, script);
         let ran: Ran = composed.up(&["--image", &image]).run();
         docker(&["image", "rm", "--force", &image]).succeeded();
