@@ -24,7 +24,7 @@ use crate::secure::wish::{Source, Wish};
 use crate::target::{Asked, Target};
 
 /// What a plan says already.
-const WORDS_OF_A_PLAN: [&str; 18] = [
+const WORDS_OF_A_PLAN: [&str; 19] = [
     "san",
     "policy",
     "enforce",
