@@ -104,7 +104,6 @@ fn what_a_proof_does_not_act_on_is_refused_and_not_passed_over() {
     let uri = server.uri("admin", "mydb");
     for (more, named) in [
         ("sslcrl=/nope", "sslcrl"),
-        ("sslcert=/nope&sslkey=/nope", "sslcert, sslkey"),
         ("require_auth=md5", "require_auth"),
         ("channel_binding=disable", "channel_binding"),
         ("ssl_min_protocol_version=TLSv1.3", "ssl_min_protocol_version"),

@@ -90,6 +90,7 @@ pub enum ClientCertificate {
 /// A chain and its key, ready to be shown. The key is in rustls's keeping.
 pub struct ClientIdentity {
     leaf: Certificate,
+    others: Vec<Certificate>,
     certified: Arc<CertifiedKey>,
 }
 
@@ -101,6 +102,11 @@ impl ClientIdentity {
     /// The certificate itself.
     pub fn leaf(&self) -> &Certificate {
         &self.leaf
+    }
+
+    /// What is sent behind it: the issuers of the file, else those found among the roots.
+    pub fn others(&self) -> &[Certificate] {
+        &self.others
     }
 }
 
@@ -228,8 +234,9 @@ fn identity(
     {
         complete(&mut chain, roots.certificates());
     }
-    let chain = chain.iter().map(|one| CertificateDer::from(one.der().to_vec())).collect();
-    Ok(Some(ClientIdentity { leaf, certified: Arc::new(CertifiedKey::new(chain, key)) }))
+    let sent = chain.iter().map(|one| CertificateDer::from(one.der().to_vec())).collect();
+    let others = chain.split_off(1);
+    Ok(Some(ClientIdentity { leaf, others, certified: Arc::new(CertifiedKey::new(sent, key)) }))
 }
 
 /// The certificates of the file, the client's own first; None where there is no such file.

@@ -4,6 +4,7 @@ use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use clap::{Args, Parser};
+use pgseal_conf::hba::ClientCertificate;
 use pgseal_pki::{KeyType, SubjectAltName, Validity};
 use time::Date;
 use time::macros::format_description;
@@ -20,11 +21,13 @@ use crate::report::screen::Screen;
 use crate::report::stderr::say;
 use crate::secure::run::{Done, How, State, secure};
 use crate::secure::saved::Saved;
-use crate::secure::wish::{Source, Wish};
+use crate::secure::wish::{ClientsShow, Source, Wish};
 use crate::target::{Asked, Target};
 
 /// What a plan says already.
-const WORDS_OF_A_PLAN: [&str; 19] = [
+const WORDS_OF_A_PLAN: [&str; 21] = [
+    "client_ca",
+    "client_cert",
     "san",
     "policy",
     "enforce",
@@ -62,6 +65,7 @@ struct Again {
   pgseal secure compose.yaml#db --new-ca ca --dry-run        a service of a compose project
   pgseal secure compose.yaml --mend port-published-everywhere  and its port on 127.0.0.1 alone
   pgseal secure 15/main --plan plan.json --yes               exactly that, or nothing
+  pgseal secure 15/main --client-ca client-ca.crt            clients have to show a certificate, too
   pgseal undo 15/main                                        as it was before, to the byte
 
 Reloads only, never a restart. What cannot be proved is rolled back. User and password come from -U,
@@ -106,6 +110,12 @@ pub(crate) struct Options {
     /// Exchange trust, password and md5 over TCP for this method
     #[arg(long, value_name = "METHOD", value_parser = ["scram-sha-256"])]
     auth: Option<String>,
+    /// Ask every client for a certificate of a CA in this file; pgseal's own login shows PGSSLCERT and PGSSLKEY
+    #[arg(long, value_name = "FILE")]
+    client_ca: Option<PathBuf>,
+    /// How it is held against the role: verify-ca takes any, verify-full one whose common name is the role's [default: verify-full]
+    #[arg(long, value_name = "LEVEL", requires = "client_ca", value_parser = ["verify-ca", "verify-full"])]
+    client_cert: Option<String>,
     /// Let a user go on without TLS from these addresses (repeatable; wants --until)
     #[arg(long, value_name = "USER@CIDR", requires = "until", requires = "enforce")]
     except: Vec<String>,
@@ -183,6 +193,7 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
     let screen = Screen::of_stdout();
     let consent = |facts: &_, plan: &_, locked_out: &[_]| {
         if options.yes {
+            report::warnings(facts, plan).iter().for_each(|warning| say(&format!("pgseal: {warning}")));
             return Ok(false);
         }
         if !std::io::stdin().is_terminal() {
@@ -230,6 +241,7 @@ async fn remote(options: &Options, text: &str, wish: &Wish) -> Result<Outcome> {
         ("--ca, --new-ca, --cert", wish.source != Source::Present),
         ("--auth", wish.scram),
         ("--mend", !wish.mends.is_empty()),
+        ("--client-ca", wish.clients.is_some()),
         ("--except", !wish.exceptions.is_empty()),
         ("--confirm-within", options.confirm_within.is_some()),
         ("--offline", options.offline),
@@ -339,6 +351,8 @@ fn words(options: &Options) -> Vec<String> {
     say("validity", Some(options.validity.to_string()));
     say("key-type", Some(options.key_type.to_string()));
     say("auth", options.auth.clone());
+    say("client-ca", path(&options.client_ca));
+    say("client-cert", options.client_cert.clone());
     say("until", options.until.clone());
     for except in &options.except {
         say("except", Some(except.clone()));
@@ -376,6 +390,13 @@ fn wish(options: &Options) -> Result<Wish> {
         key_type: options.key_type,
         enforce: options.enforce,
         scram: options.auth.is_some(),
+        clients: options.client_ca.as_ref().map(|authorities| ClientsShow {
+            authorities: authorities.clone(),
+            level: match options.client_cert.as_deref() {
+                Some("verify-ca") => ClientCertificate::VerifyCa,
+                _ => ClientCertificate::VerifyFull,
+            },
+        }),
         exceptions: exceptions(options)?,
         even_if_locked_out: options.even_if_locked_out,
         allow_unseen: options.allow_unseen,

@@ -8,6 +8,7 @@ use crate::report::escape::{for_terminal, lines_for_terminal};
 use crate::report::json::{self, SCHEMA_VERSION};
 use crate::report::proof::{self, ClaimRow, LeftOutRow};
 use crate::report::screen::{Mark, Screen};
+use crate::secure::clients;
 use crate::secure::composed::ComposeStep;
 use crate::secure::facts::Facts;
 use crate::secure::lockout::LockedOut;
@@ -206,6 +207,8 @@ pub(super) fn plan_text(
             "clients that verify the present one cannot be seen from here",
         ));
     }
+    let mind = |warning: &String| screen.line(Mark::Mind, "mind", &for_terminal(warning));
+    lines.extend(warnings(facts, plan).iter().map(mind));
     if !locked_out.is_empty() {
         lines.push(String::new());
         let connected = locked_out.iter().filter(|client| client.is_connected()).count();
@@ -233,6 +236,12 @@ const fn compose_effect(step: &ComposeStep) -> &'static str {
         (false, true) => "the container, which does not run, is made anew and started; its volumes stay",
         (false, false) => "the container, which does not run, is started",
     }
+}
+
+/// What is to be known before it is carried out, and cannot be seen from here.
+pub(super) fn warnings(facts: &Facts, plan: &Plan) -> Vec<String> {
+    let clients = plan.clients.as_ref().filter(|_| !plan.is_empty());
+    clients.map(|clients| clients::warnings(facts, clients)).unwrap_or_default()
 }
 
 fn header(word: &str, facts: &Facts, screen: Screen) -> String {

@@ -19,6 +19,7 @@ use crate::secure::restore::{Seen, restore};
 use crate::secure::run::{journal_of, with_journal};
 use crate::secure::view;
 use crate::target::{Target, shown};
+use pgseal_wire::ClientCertificate;
 
 #[derive(Debug, Args)]
 #[command(
@@ -187,7 +188,12 @@ async fn lets_more_in(place: &mut Place, change: &Change) -> Result<bool> {
     }
     let (Some(server), Some(at)) = (place.server().await?, before.at) else { return Ok(true) };
     let (address, port) = place.reach(&server).await.unwrap_or((at.ip(), at.port()));
-    let who = Login { username: before.user.clone(), dbname: before.dbname.clone(), password: None };
+    let who = Login {
+        username: before.user.clone(),
+        dbname: before.dbname.clone(),
+        password: None,
+        certificate: ClientCertificate::None,
+    };
     Ok(view::look(address, port, &who).await.plaintext != Some(true))
 }
 

@@ -26,7 +26,7 @@ use crate::report::screen::Screen;
 use crate::report::stderr::say;
 use crate::secure::examine::examine;
 use crate::secure::pending::settle_first;
-use crate::target::{Asked, Target, connection_subject, folder_subject, led_to};
+use crate::target::{Asked, Target, connection_subject, folder_subject, led_to, own_certificate};
 use crate::verify::claim::Proof;
 use crate::verify::prove;
 use crate::verify::subject::Subject;
@@ -139,14 +139,19 @@ pub(super) fn warn_about_password(text: &str) {
 async fn running(folder: &Folder) -> Result<(Subject, Option<Tunnel>)> {
     let settings = state::made(folder)?;
     if let Some(compose) = &settings.compose {
-        return running_service(folder, compose, folder_subject(folder, &settings)).await;
+        return running_service(folder, compose, ours(folder_subject(folder, &settings))?).await;
     }
     let mut delegate = Delegate::start(&server_user(Some(&settings.server.run_as))?).await?;
     match control::find(folder, &settings, &mut delegate).await? {
-        Some(_) => Ok((folder_subject(folder, &settings), None)),
+        Some(_) => Ok((ours(folder_subject(folder, &settings))?, None)),
         None => Err(Failure::new(format!("no server runs in {}", folder.root().display()))
             .hint(format!("pgseal up {}", folder.root().display()))),
     }
+}
+
+/// With what the person shows to servers that ask for a certificate.
+fn ours(subject: Subject) -> Result<Subject> {
+    Ok(Subject { certificate: own_certificate()?, ..subject })
 }
 
 /// The folder's container, which has to run, and the way to it.

@@ -185,6 +185,7 @@ async fn running(
 /// The wish of somebody who wants to know and not to change.
 fn nothing_but(policy: Policy, validity: Validity) -> Wish {
     Wish {
+        clients: None,
         policy,
         sans: Vec::new(),
         source: Source::Present,

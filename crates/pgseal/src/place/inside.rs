@@ -7,7 +7,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use pgseal_wire::tls::{Check, TlsWish};
-use pgseal_wire::{Channel, ChannelBinding, Credentials, Encryption, Route, Session, on_socket, open};
+use pgseal_wire::{
+    Channel, ChannelBinding, ClientCertificate, Credentials, Encryption, Route, Session, on_socket, open,
+};
 use rustix::net::sockopt::socket_peercred;
 
 use super::{Hands, Place};
@@ -25,13 +27,15 @@ pub(crate) struct Login {
     pub(crate) username: String,
     pub(crate) dbname: String,
     pub(crate) password: Option<Secret>,
+    /// What is shown over TLS to a server that asks for a certificate.
+    pub(crate) certificate: ClientCertificate,
 }
 
 impl Place {
     /// Logs in: over the Unix socket of this very server, or to a container over TCP.
     pub(crate) async fn session(&mut self, server: &RunningServer, who: &Login) -> Result<Session> {
         let (channel, way) = match self.reach(server).await {
-            Some((address, port)) => over_tcp(address, port).await?,
+            Some((address, port)) => over_tcp(address, port, who).await?,
             None => self.over_socket(server).await?,
         };
         channel.login(&credentials(who)).await.map_err(|error| self.refused(&way, who, &error.to_string()))
@@ -108,7 +112,7 @@ fn credentials(who: &Login) -> Credentials {
 
 /// A session with a server that is reached by SQL alone.
 pub(crate) async fn careful_session(address: IpAddr, port: u16, who: &Login) -> Result<Session> {
-    let (channel, way) = over_tcp(address, port).await?;
+    let (channel, way) = over_tcp(address, port, who).await?;
     channel.login(&credentials(who)).await.map_err(|error| {
         Failure::new(format!("could not log in as {} over {way}: {error}", who.username))
             .hint("user and password in the connection string's own way: PGPASSWORD, a password file")
@@ -117,9 +121,9 @@ pub(crate) async fn careful_session(address: IpAddr, port: u16, who: &Login) -> 
 
 /// With TLS where it is offered. The certificate may be anybody's yet; the password is sent by SCRAM only,
 /// which tells nothing of it.
-async fn over_tcp(address: IpAddr, port: u16) -> Result<(Channel, String)> {
+async fn over_tcp(address: IpAddr, port: u16, who: &Login) -> Result<(Channel, String)> {
     let route = Route { host: address.to_string(), hostaddr: Some(address), port, deadline: LIMIT };
-    let wish = TlsWish::new(Check::None, route.host.clone());
+    let wish = TlsWish { client: who.certificate.clone(), ..TlsWish::new(Check::None, route.host.clone()) };
     let opened = match open(&route, Encryption::tls(wish)).await {
         Err(error) if error.is_without_tls() => open(&route, Encryption::Plaintext).await,
         outcome => outcome,

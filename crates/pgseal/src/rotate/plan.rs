@@ -61,6 +61,7 @@ pub(crate) fn plan(
         records,
         compose: None,
         enforce: false,
+        clients: None,
         new_issuer: trust_changes(facts, new),
         stages: vec![Stage { kind: StageKind::Tls, steps }],
     })

@@ -191,6 +191,7 @@ fn as_it_stands(facts: &Facts, present: &Present) -> Result<Plan> {
         records: Vec::new(),
         compose: None,
         enforce: false,
+        clients: None,
         new_issuer: false,
         stages: Vec::new(),
     })

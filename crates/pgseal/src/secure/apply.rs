@@ -240,7 +240,8 @@ async fn proved(work: &mut Work<'_>, stage: &Stage, log: &Mark) -> Result<Proof>
     if stage.kind == StageKind::Tls && serves_what_it_served(work) {
         proof.add(taken_up(work, log).await);
     }
-    let kind = if work.plan.enforce && stage.kind == StageKind::Tls && !work.plan.has(StageKind::Rules) {
+    let for_rules = work.plan.enforce || work.plan.clients.is_some();
+    let kind = if for_rules && stage.kind == StageKind::Tls && !work.plan.has(StageKind::Rules) {
         StageKind::Rules
     } else {
         stage.kind

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use pgseal_pki::Certificate;
 use time::OffsetDateTime;
 
+use super::clients;
 use super::observe::observe;
 use super::plan::own_authority;
 use super::prove::subject_of;
@@ -31,6 +32,7 @@ pub(crate) async fn examine(place: &mut Place, asked: &Asked) -> Result<(Subject
     }
     let authority = own_authority(&facts, &present.leaf);
     let subject = subject_of(&facts, &present.leaf, Vec::new(), authority.as_ref(), &who);
+    let subject = Subject { wants_certificates: clients::are_asked(&facts, &who), ..subject };
     let mut proof = prove_with(&subject, Some(&inside), OffsetDateTime::now_utc()).await?;
     proof.add(restart::claim(place, &inside, &present.leaf).await);
     proof.add(Claim::holds(ClaimName::LocalLogin, format!("{} over {}", who.username, inside.peer())));

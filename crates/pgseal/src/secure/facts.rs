@@ -46,6 +46,8 @@ pub(crate) struct Facts {
     pub(crate) certificate: Result<Present, String>,
     /// Where key and certificate lie, where the command line says so; why that cannot be told.
     pub(crate) fixed: Option<Result<FixedPair, String>>,
+    /// What `ssl_ca_file` names.
+    pub(crate) client_authorities: Option<ServerFile>,
     pub(crate) tls_folder: PathBuf,
     pub(crate) tls_folder_is_there: bool,
     /// What lies where our key and certificate go.
@@ -123,6 +125,8 @@ pub(crate) struct OwnFiles {
     /// The CA beside the certificate that is named, where that lies in another folder of ours: a cluster's of before
     /// an upgrade.
     pub(crate) authority_beside: Option<ServerFile>,
+    /// CAs of clients.
+    pub(crate) client_authorities: Option<ServerFile>,
 }
 
 impl Facts {

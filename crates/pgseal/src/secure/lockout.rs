@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use pgseal_conf::hba::{Ruleset, World};
 
+use super::clients::{after, kept_out};
 use super::facts::Facts;
-use super::plan::{Plan, StageKind};
+use super::plan::Plan;
 use crate::policy::Policy;
 use crate::sessions::client::{Client, How};
 use crate::sessions::ledger::Times;
@@ -62,7 +63,7 @@ struct Known {
 /// Every client that would be refused, or of whom that cannot be told: those connected now first.
 pub(crate) fn locked_out(facts: &Facts, plan: &Plan, policy: &Policy) -> Vec<LockedOut> {
     let rules = after(facts, plan);
-    let judged = Judged { facts, enforce: plan.enforce, policy, rules: &rules };
+    let judged = Judged { facts, plan, policy, rules: &rules };
     let known = known(facts);
     let mut all: Vec<LockedOut> = known
         .iter()
@@ -112,7 +113,7 @@ fn known(facts: &Facts) -> BTreeMap<Client, Known> {
 
 struct Judged<'f> {
     facts: &'f Facts,
-    enforce: bool,
+    plan: &'f Plan,
     policy: &'f Policy,
     /// As they will be.
     rules: &'f Ruleset,
@@ -127,10 +128,18 @@ impl Judged<'_> {
             How::Tls { suite, .. } if self.policy.allows_suite(suite) == Some(false) => {
                 Some(format!("speaks {suite}, which will not be offered"))
             }
-            How::Plaintext if self.enforce => self.refused_in_plaintext(client),
-            How::Unknown if self.enforce => Some("whether it has TLS was not to be seen".to_owned()),
-            How::Tls { .. } | How::Plaintext | How::Unknown | How::Gss | How::Local => None,
+            How::Tls { .. } => kept_out(self.facts, self.plan, self.rules, client),
+            How::Plaintext if self.closes_plaintext() => self.refused_in_plaintext(client),
+            How::Unknown if self.closes_plaintext() => {
+                Some("whether it has TLS was not to be seen".to_owned())
+            }
+            How::Plaintext | How::Unknown | How::Gss | How::Local => None,
         }
+    }
+
+    /// By the lines that refuse it, or since lines for any TCP become lines for TLS.
+    const fn closes_plaintext(&self) -> bool {
+        self.plan.enforce || self.plan.clients.is_some()
     }
 
     fn refused_in_plaintext(&self, client: &Client) -> Option<String> {
@@ -162,17 +171,4 @@ impl Judged<'_> {
             .min();
         since.is_some_and(|since| since.as_str() > last)
     }
-}
-
-/// The rules as they will be.
-fn after(facts: &Facts, plan: &Plan) -> Ruleset {
-    let written = plan
-        .stages
-        .iter()
-        .filter(|stage| stage.kind == StageKind::Rules)
-        .flat_map(|stage| &stage.steps)
-        .flat_map(|step| &step.writes)
-        .next();
-    let text = written.map_or_else(|| facts.hba.bytes.clone(), |write| write.bytes.to_vec());
-    facts.rules.ruleset_of(text, facts.version)
 }

@@ -4,6 +4,8 @@
 pub(crate) mod apply;
 mod authentication;
 pub(crate) mod certificate;
+mod client_rules;
+pub(crate) mod clients;
 pub(crate) mod composed;
 pub(crate) mod examine;
 pub(crate) mod facts;

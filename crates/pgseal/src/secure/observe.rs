@@ -29,6 +29,8 @@ const LIMIT: u64 = 15 << 20;
 pub(crate) const PEM: &str = "server-with-key.pem";
 pub(crate) const CERTIFICATE: &str = "server.crt";
 pub(crate) const AUTHORITY: &str = "ca.crt";
+/// The CAs of clients, where we put them.
+pub(crate) const CLIENT_AUTHORITIES: &str = "client-ca.crt";
 
 /// Everything there is to know before a change.
 pub(crate) async fn observe(
@@ -73,6 +75,7 @@ pub(crate) async fn observe(
         in_recovery: ask(session, "SELECT pg_is_in_recovery()::text").await? == "true",
         certificate: present::look(place, &settings).await,
         own: own_files_and_beside(place, &tls_folder, &settings).await?,
+        client_authorities: client_authorities(place, &settings).await?,
         taken_by_upgrade: super::upgrade::taken(place).await?,
         fixed: FixedPair::find(place, &settings).await,
         hybrid_groups: hybrid_groups(place, server, version).await,
@@ -232,6 +235,7 @@ pub(crate) async fn own_files(place: &mut Place, folder: &Path) -> Result<OwnFil
     }
     own.certificate = server_file_if_any(place, &folder.join(CERTIFICATE)).await?;
     own.authority = server_file_if_any(place, &folder.join(AUTHORITY)).await?;
+    own.client_authorities = server_file_if_any(place, &folder.join(CLIENT_AUTHORITIES)).await?;
     Ok(own)
 }
 
@@ -247,6 +251,17 @@ pub(super) async fn own_files_and_beside(
         own.authority_beside = server_file_if_any(place, &present.with_file_name(AUTHORITY)).await?;
     }
     Ok(own)
+}
+
+/// What `ssl_ca_file` names, where it names something.
+pub(super) async fn client_authorities(
+    place: &mut Place,
+    settings: &BTreeMap<String, Setting>,
+) -> Result<Option<ServerFile>> {
+    match settings.get("ssl_ca_file").map(|setting| setting.value.as_str()).filter(|name| !name.is_empty()) {
+        Some(name) => server_file_if_any(place, &in_data(place, name)).await,
+        None => Ok(None),
+    }
 }
 
 /// The addresses behind `listen_addresses`; an unspecified one stands for all of its family.

@@ -44,7 +44,7 @@ pub(super) async fn carry_out(
     let now = OffsetDateTime::now_utc();
     let chosen = choose(&facts, wish, now)?;
     let id = how.saved.as_ref().map_or_else(fresh_id, |saved| Ok(saved.change.clone()))?;
-    let plan = plan(&facts, wish, &chosen, word, id)?;
+    let plan = plan(&facts, wish, (&chosen, None), word, id)?;
     if let Some(saved) = &how.saved {
         saved.must_still_hold(&facts, &plan)?;
     }
@@ -92,6 +92,13 @@ pub(super) async fn carry_out(
 
 /// What nobody can tell while the server is down.
 fn only_what_files_tell(wish: &Wish) -> Result<()> {
+    if wish.clients.is_some() {
+        return Err(Failure::usage(
+            "--client-ca wants a login that proves that somebody still gets in, and a server that is down lets nobody in",
+        )
+        .because("nothing was changed")
+        .hint("start the server, then again without --offline"));
+    }
     if wish.scram {
         return Err(Failure::usage(
             "--auth goes by the passwords that roles have, and a server that is down tells nobody",

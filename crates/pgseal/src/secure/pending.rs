@@ -175,6 +175,7 @@ fn planned(facts: &Facts, leaf: &Certificate, promise: &Promise) -> Plan {
         records: Vec::new(),
         compose: None,
         enforce: promise.enforce,
+        clients: None,
         new_issuer: false,
     }
 }

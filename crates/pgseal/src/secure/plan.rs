@@ -10,6 +10,8 @@ use zeroize::Zeroizing;
 
 use super::authentication;
 use super::certificate::{Chosen, New};
+use super::client_rules;
+use super::clients::{self, Clients};
 use super::composed::ComposeStep;
 use super::facts::{Facts, ServerFile};
 use super::observe::{AUTHORITY, CERTIFICATE, PEM};
@@ -40,6 +42,8 @@ pub(crate) struct Plan {
     pub(crate) compose: Option<ComposeStep>,
     /// Whether plaintext is to be refused afterwards.
     pub(crate) enforce: bool,
+    /// What clients have to show afterwards.
+    pub(crate) clients: Option<Clients>,
     /// Whether the certificate's issuer changes under clients that may verify it.
     pub(crate) new_issuer: bool,
 }
@@ -106,20 +110,30 @@ impl Plan {
     }
 }
 
-pub(crate) fn plan(facts: &Facts, wish: &Wish, chosen: &Chosen, word: &str, id: String) -> Result<Plan> {
+pub(crate) fn plan(
+    facts: &Facts,
+    wish: &Wish,
+    (chosen, clients): (&Chosen, Option<Clients>),
+    word: &str,
+    id: String,
+) -> Result<Plan> {
     let pem = facts.tls_folder.join(PEM);
     let ours = match chosen {
         Chosen::New(_) if facts.fixed.is_none() => Some(pem.as_path()),
         _ => None,
     };
-    let wished = settings::wished(facts, &wish.policy, ours)?;
+    let mut wished = settings::wished(facts, &wish.policy, ours)?;
+    let asking = clients.as_ref().map(|clients| clients::step(facts, clients)).transpose()?;
+    let (authorities, asking) = asking.map_or((None, None), |(wished, step)| (Some(wished), step));
+    wished.extend(authorities.or_else(|| settings::kept_authorities(facts)));
     settings::fixed_by_command_line(facts, &wished)?;
     let mut tls = Vec::new();
     if let Chosen::New(new) = chosen {
         tls.push(certificate_step(facts, new, &pem, wish)?);
     }
+    tls.extend(asking);
     tls.extend(settings_step(facts, &wished, &id, word)?);
-    let mut rules = rules_step(facts, wish)?;
+    let mut rules = rules_step(facts, wish, clients.as_ref())?;
     if facts.stopped {
         for step in tls.iter_mut().chain(&mut rules) {
             step.effect = "nobody is connected; it holds from the next start on";
@@ -142,6 +156,7 @@ pub(crate) fn plan(facts: &Facts, wish: &Wish, chosen: &Chosen, word: &str, id: 
         records: Vec::new(),
         compose: None,
         enforce: wish.enforce,
+        clients,
         new_issuer: matches!(chosen, Chosen::New(new) if trust_changes(facts, new)),
         stages: vec![
             Stage { kind: StageKind::Tls, steps: tls },
@@ -278,8 +293,8 @@ pub(crate) fn conf_write(file: &ServerFile, new: Vec<u8>) -> Write {
 }
 
 /// pg_hba.conf as it is to be: methods exchanged, the reject lines on top with exceptions above them.
-fn rules_step(facts: &Facts, wish: &Wish) -> Result<Option<Step>> {
-    if !wish.enforce && !wish.scram && facts.rules_moved.is_none() {
+fn rules_step(facts: &Facts, wish: &Wish, clients: Option<&Clients>) -> Result<Option<Step>> {
+    if !wish.enforce && !wish.scram && clients.is_none() && facts.rules_moved.is_none() {
         return Ok(None);
     }
     let named = facts.hba.named.display();
@@ -301,6 +316,13 @@ fn rules_step(facts: &Facts, wish: &Wish) -> Result<Option<Step>> {
         text = new;
         titles.push("trust, password and md5 over TCP become scram-sha-256");
     }
+    let asking = clients.map(|clients| client_rules::asking(facts, &text, clients.level)).transpose()?;
+    if let Some(new) = asking.flatten() {
+        text = new;
+        titles.push(
+            "every line for TLS asks for a client's certificate; lines for any TCP become lines for TLS",
+        );
+    }
     if wish.enforce
         && let Some(new) = enforced(facts, wish, &text)?
     {
@@ -312,7 +334,11 @@ fn rules_step(facts: &Facts, wish: &Wish) -> Result<Option<Step>> {
     }
     let name = named.to_string();
     Ok(Some(Step {
-        name: if wish.enforce { "enforce" } else { "authentication" },
+        name: match (wish.enforce, clients) {
+            (true, _) => "enforce",
+            (false, Some(_)) => "client-certificates",
+            (false, None) => "authentication",
+        },
         title: titles.join("; "),
         effect: "a reload; sessions that stand go on, new ones meet the new rules",
         writes: vec![Write {

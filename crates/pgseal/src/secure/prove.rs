@@ -4,6 +4,7 @@ use pgseal_pki::{Certificate, Fingerprint, LibpqRules, libpq_matches};
 use pgseal_wire::{Roots, Session, SslNegotiation};
 use time::OffsetDateTime;
 
+use super::clients;
 use super::facts::Facts;
 use super::plan::{Plan, StageKind};
 use super::settings::{hybrid_of, satisfies};
@@ -21,7 +22,8 @@ const OFFERED: &str = "X25519MLKEM768";
 /// What is to be proved of the server after the plan.
 pub(crate) fn subject(facts: &Facts, plan: &Plan, who: &Login) -> Subject {
     let promised: Vec<String> = plan.names.iter().map(ToString::to_string).collect();
-    subject_of(facts, &plan.leaf, promised, plan.authority.as_ref(), who)
+    let subject = subject_of(facts, &plan.leaf, promised, plan.authority.as_ref(), who);
+    Subject { wants_certificates: plan.clients.is_some() || clients::are_asked(facts, who), ..subject }
 }
 
 /// The same for a certificate that is there already. Without names promised its own first one is taken.
@@ -54,6 +56,8 @@ pub(crate) fn subject_of(
         username: who.username.clone(),
         dbname: who.dbname.clone(),
         password: who.password.clone(),
+        certificate: who.certificate.clone(),
+        wants_certificates: false,
     }
 }
 
@@ -141,6 +145,10 @@ pub(crate) fn promised(name: ClaimName, plan: &Plan, stage: StageKind, who: &Log
             plan.authority.is_some()
         }
         C::SessionEncrypted => who.password.is_some(),
+        C::ClientCertificateConnects => {
+            plan.clients.is_some() && stage == StageKind::Rules && who.password.is_some()
+        }
+        C::WithoutCertificateRefused => plan.clients.is_some() && stage == StageKind::Rules,
         C::PlaintextRefusedIpv4
         | C::PlaintextRefusedIpv6
         | C::ReplicationPlaintextRefusedIpv4

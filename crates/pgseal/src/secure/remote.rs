@@ -66,7 +66,7 @@ impl Remote {
         let word = shown(text);
         let address = address.ok_or_else(|| Failure::new(format!("{word} has no address")))?;
         let (username, dbname) = (subject.username.clone(), subject.dbname.clone());
-        let who = Login { username, dbname, password: subject.password };
+        let who = Login { username, dbname, password: subject.password, certificate: subject.certificate };
         let session = careful_session(address, subject.port, &who).await?;
         managed::refuse(&session).await?;
         let ask = |sql| text_of(&session, sql, &[]);

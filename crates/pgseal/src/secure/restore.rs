@@ -15,6 +15,7 @@ use crate::failure::{Failure, Result};
 use crate::journal::{Before, Change, FileChange, Image, Journal, Phase, View, records};
 use crate::place::{Login, Place};
 use crate::report::stderr::say;
+use pgseal_wire::ClientCertificate;
 
 /// A server reloads in milliseconds; a busy machine may take longer.
 const SEEN_WITHIN: Duration = Duration::from_secs(15);
@@ -167,8 +168,12 @@ async fn reloaded(place: &mut Place, change: &Change) -> Result<Seen> {
     let Some(at) = change.view.at else { return Ok(Seen::OnTheWire) };
     // Another container may have taken over the data since, and be reached elsewhere.
     let (address, port) = place.reach(&server).await.unwrap_or((at.ip(), at.port()));
-    let who =
-        Login { username: change.view.user.clone(), dbname: change.view.dbname.clone(), password: None };
+    let who = Login {
+        username: change.view.user.clone(),
+        dbname: change.view.dbname.clone(),
+        password: None,
+        certificate: ClientCertificate::None,
+    };
     let deadline = Instant::now() + SEEN_WITHIN;
     loop {
         let now = view::look(address, port, &who).await;

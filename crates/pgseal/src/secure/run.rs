@@ -19,7 +19,7 @@ use super::prove::promised;
 use super::restore::{Seen, restore};
 use super::saved::Saved;
 use super::wish::{Source, Wish};
-use super::{composed, offline, pending, previous_keys, recover, sessions_end};
+use super::{clients, composed, offline, pending, previous_keys, recover, sessions_end};
 use crate::failure::{Ending, Failure, Result};
 use crate::faults;
 use crate::findings::Finding;
@@ -261,7 +261,8 @@ async fn carry_out(
         return composed::run::running(&errand, place, known, with, (of_project, recovered)).await;
     }
     let id = how.saved.as_ref().map_or_else(fresh_id, |saved| Ok(saved.change.clone()))?;
-    let plan = plan(&facts, wish, &chosen, word, id)?;
+    let clients = clients::read_wish(wish.clients.as_ref(), now)?;
+    let plan = plan(&facts, wish, (&chosen, clients), word, id)?;
     if let Some(saved) = &how.saved {
         saved.must_still_hold(&facts, &plan)?;
     }
@@ -370,7 +371,8 @@ async fn change(
 
 /// Judges the proof, and counts who is still there in plaintext.
 async fn finish(done: &mut Done, how: &How, held: &Session, who: &Login, excepted: bool) -> Result<()> {
-    let stage = if done.plan.enforce { StageKind::Rules } else { StageKind::Tls };
+    let stage =
+        if done.plan.enforce || done.plan.clients.is_some() { StageKind::Rules } else { StageKind::Tls };
     let claims = done.proof.as_ref().map(|proof| proof.claims.as_slice()).unwrap_or_default();
     done.asked_for = claims
         .iter()
@@ -425,6 +427,7 @@ pub(crate) fn fit_to_be_changed(facts: &Facts, word: &str) -> Result<()> {
 
 /// Stops before anybody is locked out.
 pub(super) fn safe(done: &Done, wish: &Wish, who: &Login) -> Result<()> {
+    clients::own_login_gets_in(&done.facts, &done.plan, who, OffsetDateTime::now_utc())?;
     if done.plan.enforce
         && done.plan.has(StageKind::Rules)
         && who.password.is_none()
@@ -439,7 +442,9 @@ pub(super) fn safe(done: &Done, wish: &Wish, who: &Login) -> Result<()> {
         let connected = done.locked_out.iter().filter(|client| client.is_connected()).count();
         let recorded = done.locked_out.len() - connected;
         let rows = done.locked_out.iter().map(LockedOut::line);
-        let first = if done.facts.offers_tls() {
+        let first = if done.plan.clients.is_some() {
+            "give them certificates of that CA first"
+        } else if done.facts.offers_tls() {
             "have them connect with TLS"
         } else {
             "turn TLS on first, without --enforce; when they have come back, enforce"

@@ -21,8 +21,9 @@ pub(crate) struct Wished {
 }
 
 /// Every setting that may be wished.
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 12] = [
     "ssl",
+    "ssl_ca_file",
     "ssl_cert_file",
     "ssl_key_file",
     "ssl_min_protocol_version",
@@ -65,6 +66,18 @@ pub(crate) fn wished(facts: &Facts, policy: &Policy, pem: Option<&Path>) -> Resu
     }
     all.push(of("password_encryption", &policy.password_encryption));
     Ok(all)
+}
+
+/// The clients' CAs that our block names already, where nobody asks for others: they stay.
+pub(crate) fn kept_authorities(facts: &Facts) -> Option<Wished> {
+    let ours = our_lines(facts);
+    let said = facts.files.settings.iter().rfind(|setting| {
+        setting.name.as_bytes().eq_ignore_ascii_case(b"ssl_ca_file")
+            && setting.file == 0
+            && ours.contains(&setting.line)
+    })?;
+    let value = String::from_utf8_lossy(said.value.as_bytes()).into_owned();
+    Some(Wished { name: "ssl_ca_file", value })
 }
 
 /// The policy's, hybrids in front as far as they are known to the server's OpenSSL: with a name that it does not

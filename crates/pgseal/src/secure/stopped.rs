@@ -13,8 +13,8 @@ use pgseal_pki::Certificate;
 use super::facts::{Facts, Setting};
 use super::fixed::FixedPair;
 use super::observe::{
-    bytes_of_path, listened, not_managed_by_others, own_files_and_beside, reached, server_file,
-    server_file_if_any, specific,
+    bytes_of_path, client_authorities, listened, not_managed_by_others, own_files_and_beside, reached,
+    server_file, server_file_if_any, specific,
 };
 use super::present;
 use crate::failure::{Failure, Result};
@@ -82,6 +82,7 @@ pub(super) async fn observe(place: &mut Place, who: &Login) -> Result<Facts> {
         in_recovery: standby,
         certificate,
         own: own_files_and_beside(place, &tls_folder, &settings).await?,
+        client_authorities: client_authorities(place, &settings).await?,
         taken_by_upgrade: super::upgrade::taken(place).await?,
         fixed: FixedPair::find(place, &settings).await,
         // Nobody has loaded it.

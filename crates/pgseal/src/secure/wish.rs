@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use pgseal_conf::hba::ClientCertificate;
 use pgseal_pki::{KeyType, SubjectAltName, Validity};
 
 use crate::compose::mend::Mend;
@@ -22,6 +23,8 @@ pub(crate) struct Wish {
     pub(crate) enforce: bool,
     /// Trust, password and md5 over TCP become SCRAM.
     pub(crate) scram: bool,
+    /// What clients have to show.
+    pub(crate) clients: Option<ClientsShow>,
     /// Who may go on without TLS for a while.
     pub(crate) exceptions: Vec<Exception>,
     pub(crate) even_if_locked_out: bool,
@@ -32,6 +35,14 @@ pub(crate) struct Wish {
     pub(crate) accept_crash_window: bool,
     /// What of a compose file is mended beside TLS.
     pub(crate) mends: Vec<Mend>,
+}
+
+/// Clients have to show a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ClientsShow {
+    /// The file of the CAs that they are to be of.
+    pub(crate) authorities: PathBuf,
+    pub(crate) level: ClientCertificate,
 }
 
 /// Where a certificate comes from.

@@ -9,6 +9,7 @@ use pgseal_conf::conninfo::{Conninfo, Endpoint, HostSpec, Keyword};
 use pgseal_wire::{RootFile, Roots, SslNegotiation};
 
 use super::environment::{home, variable};
+use super::own_certificate::certificate_of;
 use super::{passfile, service};
 use crate::failure::{Failure, Result};
 use crate::privilege::secret::Secret;
@@ -20,17 +21,15 @@ const MOST_ADDRESSES: usize = 16;
 
 /// Parameters that change what a libpq client does, and that a proof does not act on. Given, they are
 /// refused rather than passed over.
-const NOT_ACTED_ON: [&str; 11] = [
+const NOT_ACTED_ON: [&str; 9] = [
     "channel_binding",
     "gssencmode",
     "require_auth",
     "ssl_max_protocol_version",
     "ssl_min_protocol_version",
-    "sslcert",
     "sslcertmode",
     "sslcrl",
     "sslcrldir",
-    "sslkey",
     "target_session_attrs",
 ];
 
@@ -53,6 +52,7 @@ pub(crate) async fn connection_subject(text: &str, sslrootcert: Option<&str>) ->
     service::apply(&mut asked)?;
     asked.fill_defaults(&variable, PgVersion::V18);
     acted_on(&asked)?;
+    let certificate = certificate_of(&asked)?;
     let negotiation = match asked.get("sslnegotiation") {
         Some("direct") => SslNegotiation::Direct,
         _ => SslNegotiation::Postgres,
@@ -84,6 +84,8 @@ pub(crate) async fn connection_subject(text: &str, sslrootcert: Option<&str>) ->
         username,
         dbname,
         password,
+        certificate,
+        wants_certificates: false,
     })
 }
 

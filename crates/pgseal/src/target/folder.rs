@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use pgseal_wire::{RootFile, SslNegotiation};
+use pgseal_wire::{ClientCertificate, RootFile, SslNegotiation};
 
 use super::connection::loaded;
 use crate::failure::Result;
@@ -40,6 +40,8 @@ pub(crate) fn folder_subject(folder: &Folder, settings: &Settings) -> Subject {
         username: settings.server.username.clone(),
         dbname: settings.server.dbname.clone(),
         password,
+        certificate: ClientCertificate::None,
+        wants_certificates: false,
     }
 }
 

@@ -3,8 +3,10 @@
 
 use pgseal_conf::PgVersion;
 use pgseal_conf::conninfo::Conninfo;
+use pgseal_wire::ClientCertificate;
 
 use super::environment::variable;
+use super::own_certificate::own_certificate;
 use super::passfile;
 use crate::failure::Result;
 use crate::folder::client_files;
@@ -38,7 +40,7 @@ pub(crate) fn login(place: &Place, server: &RunningServer, asked: &Asked) -> Res
         Some(password) => Some(Secret::new(password)),
         None => from_passfile(server, &dbname, &username)?.or_else(|| of_container(place, &username)),
     };
-    Ok(Login { username, dbname, password })
+    Ok(Login { username, dbname, password, certificate: own_certificate()? })
 }
 
 /// Who would log in, without what it takes to.
@@ -50,7 +52,7 @@ pub(crate) fn nobody_yet(place: &Place, asked: &Asked) -> Login {
         .or_else(|| place.variable("POSTGRES_USER"))
         .unwrap_or_else(|| place.hands.user().name.clone());
     let dbname = asked.dbname.clone().unwrap_or_else(|| DATABASE.to_owned());
-    Login { username, dbname, password: None }
+    Login { username, dbname, password: None, certificate: ClientCertificate::None }
 }
 
 /// The password that a container was given for its first superuser, as whoever may use docker can see it anyway.
@@ -84,5 +86,6 @@ fn of_folder(place: &Place, asked: &Asked) -> Result<Option<Login>> {
         username: settings.server.username.clone(),
         dbname: asked.dbname.clone().unwrap_or_else(|| settings.server.dbname.clone()),
         password,
+        certificate: own_certificate()?,
     }))
 }

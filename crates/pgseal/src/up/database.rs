@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use pgseal_wire::tls::Check;
-use pgseal_wire::{ChannelBinding, Session};
+use pgseal_wire::{ChannelBinding, ClientCertificate, Session};
 
 use crate::failure::{Failure, Result};
 use crate::sql::{answer, rows_of};
@@ -57,6 +57,8 @@ async fn administer(subject: &Subject) -> Result<Session> {
         negotiation: subject.negotiation,
         username: subject.username.clone(),
         password: subject.password.clone(),
+        certificate: ClientCertificate::None,
+        wants_certificates: false,
     };
     let check = Check::ChainAndName(roots.clone());
     // A server in a container may still be on its way when its port answers.

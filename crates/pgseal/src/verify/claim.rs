@@ -28,6 +28,8 @@ pub(crate) enum ClaimName {
     NotRestarted,
     RestartWouldWork,
     SessionsGoOn,
+    ClientCertificateConnects,
+    WithoutCertificateRefused,
 }
 
 impl ClaimName {
@@ -72,6 +74,8 @@ impl ClaimName {
             Self::NotRestarted => ("not-restarted", "not restarted"),
             Self::RestartWouldWork => ("restart-would-work", "a restart would work"),
             Self::SessionsGoOn => ("sessions-go-on", "old sessions go on"),
+            Self::ClientCertificateConnects => ("client-certificate-connects", "a client's certificate"),
+            Self::WithoutCertificateRefused => ("without-certificate-refused", "and none is refused"),
         }
     }
 }

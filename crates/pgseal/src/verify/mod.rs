@@ -3,6 +3,7 @@
 pub(crate) mod administrator;
 mod certificate;
 pub(crate) mod claim;
+mod clients;
 mod hba;
 mod modes;
 mod passwords;

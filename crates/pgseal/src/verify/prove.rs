@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 
 use super::claim::Proof;
 use super::subject::Subject;
-use super::{certificate, hba, modes, passwords, plaintext, session, tls};
+use super::{certificate, clients, hba, modes, passwords, plaintext, session, tls};
 use crate::failure::Result;
 
 /// Looks at the server and says what holds. Changes nothing; an error only when nothing could be
@@ -30,6 +30,9 @@ pub(crate) async fn prove_with(
     let looks = inside.map_or_else(|| session.as_ref(), Ok);
     proof.add(hba::claim(subject, looks).await);
     session::claims(&session, &mut proof).await;
+    if subject.wants_certificates {
+        clients::claims(subject, &session, &mut proof).await;
+    }
     proof.add(passwords::claim(looks).await);
     modes::claims(subject, trusted, &session, &mut proof).await;
     if let Ok(session) = session {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use pgseal_pki::Fingerprint;
 use pgseal_wire::tls::Check;
-use pgseal_wire::{ChannelBinding, Credentials, LoginError, Session, open};
+use pgseal_wire::{ChannelBinding, ClientCertificate, Credentials, LoginError, Session, open};
 
 use super::claim::{Claim, ClaimName, Proof};
 use super::subject::{Issued, Subject, Trusted};
@@ -32,6 +32,7 @@ impl From<LoginError> for NoSession {
     fn from(error: LoginError) -> Self {
         let why = error.to_string();
         match error {
+            LoginError::NoPassword => Self::NotTried("no password was given to log in with".into()),
             LoginError::Binding(_) | LoginError::CleartextNotAllowed | LoginError::Unsupported(_) => {
                 Self::NotGiven(why)
             }
@@ -43,7 +44,8 @@ impl From<LoginError> for NoSession {
 /// Logs in with verify-full, bound to TLS where the server offers that; the password goes to nobody
 /// else, and never in clear.
 pub(super) async fn login(subject: &Subject, trusted: Option<Trusted>) -> Result<Session, NoSession> {
-    if subject.password.is_none() {
+    // A certificate may do without one: the method cert.
+    if subject.password.is_none() && !matches!(subject.certificate, ClientCertificate::Ready(_)) {
         return Err(NoSession::NotTried("no password was given to log in with".into()));
     }
     let address = subject.addresses.first().copied();

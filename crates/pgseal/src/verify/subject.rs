@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use pgseal_pki::{Certificate, Fingerprint};
 use pgseal_wire::message::{Replication, StartupParameters};
-use pgseal_wire::{Encryption, Roots, Route, SslNegotiation};
+use pgseal_wire::{ClientCertificate, Encryption, Roots, Route, SslNegotiation};
 
 use pgseal_wire::tls::{Check, TlsWish};
 
@@ -33,6 +33,10 @@ pub(crate) struct Subject {
     pub(crate) username: String,
     pub(crate) dbname: String,
     pub(crate) password: Option<Secret>,
+    /// What our own logins show where the server asks for a certificate.
+    pub(crate) certificate: ClientCertificate,
+    /// Whether clients are to show one: then that is looked at, too.
+    pub(crate) wants_certificates: bool,
 }
 
 /// What is known of the certificate that should be served.
@@ -55,7 +59,13 @@ impl Subject {
 
     /// TLS to this host, begun as the subject's clients begin it.
     pub(crate) fn tls(&self, check: Check) -> Encryption {
-        Encryption::tls_by(self.negotiation, TlsWish::new(check, self.host.clone()))
+        let wish = TlsWish { client: self.certificate.clone(), ..TlsWish::new(check, self.host.clone()) };
+        Encryption::tls_by(self.negotiation, wish)
+    }
+
+    /// The same by a client that has no certificate to show.
+    pub(crate) fn tls_without_certificate(&self) -> Encryption {
+        Encryption::tls_by(self.negotiation, TlsWish::new(Check::None, self.host.clone()))
     }
 
     pub(crate) fn socket(&self, address: IpAddr) -> SocketAddr {

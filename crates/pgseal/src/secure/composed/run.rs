@@ -187,7 +187,7 @@ async fn carry_out(errand: &Errand<'_>, mut place: Place, work: Work) -> Result<
         facts.rules_moved = moved_rules(&old_rules, &facts);
     }
     facts.newer_source = newer_source(&place, &facts)?;
-    let mut plan = plan(&facts, wish, &chosen, word, fresh_id()?)?;
+    let mut plan = plan(&facts, wish, (&chosen, None), word, fresh_id()?)?;
     let keep_at = keep_at(&place, &facts, &plan.id);
     plan.compose = Some(edit::plan(&found, &command, &mends, &keep_at, running).await?);
     let locked_out = if running { locked_out(&facts, &plan, &wish.policy) } else { Vec::new() };
@@ -253,6 +253,7 @@ fn only_what_can_be(errand: &Errand<'_>, running: bool) -> Result<()> {
         ("--out", how.out),
         ("--offline", how.offline),
         ("--auth", !running && errand.wish.scram),
+        ("--client-ca", errand.wish.clients.is_some()),
     ];
     match options.into_iter().find(|(_, asked)| *asked) {
         None => Ok(()),
