@@ -4,7 +4,9 @@
 use std::fs;
 use std::path::Path;
 
-use crate::harness::{Account, Debian, Forge, PASSWORD, Pgseal, Psql, Ran, all_hold, record, samples};
+use crate::harness::{
+    Account, Debian, Forge, PASSWORD, Pgseal, Psql, Ran, Schema, all_hold, record, samples, served,
+};
 
 const OFF: &[&str] = &["-o", "ssl=off"];
 
@@ -44,6 +46,36 @@ fn a_cluster_goes_to_tls_only_and_back_to_the_byte() {
             assert_eq!(Debian::kept(), before);
             debian.psql("disable").run("SELECT 1").succeeded();
             record("a Debian cluster is secured and undone", 1);
+        });
+    }
+}
+
+/// By a reload, proved on the wire; after a start it is served still, and undone the one of before is.
+#[test]
+fn a_clusters_certificate_is_rotated_and_the_one_of_before_comes_back() {
+    for by in Account::current_and_server() {
+        Debian::with_main(OFF, |debian| {
+            debian.secure("15/main", &["--enforce"], &by).run().succeeded();
+            let (before, shown) = (Debian::kept(), served(debian.port()));
+            let told = verb(debian, "rotate", "15/main", &["--format", "json"], &by).succeeded().json();
+            Schema::of("rotate").admits(&told);
+            assert_eq!((&told["state"], &told["proved"]), (&"rotated".into(), &true.into()), "{told:#}");
+            assert_eq!(
+                (&told["wire"]["failed"], &told["before"]["sha256"]),
+                (&0.into(), &shown.as_str().into())
+            );
+            let rotated = served(debian.port());
+            assert_eq!(told["after"]["sha256"], rotated.as_str(), "{told:#}");
+            debian.stop("main");
+            debian.start("main");
+            is_tls_only(debian);
+            assert_eq!(served(debian.port()), rotated);
+            verb(debian, "undo", "15/main", &[], &by)
+                .succeeded()
+                .says("the wire shows what it showed before");
+            assert_eq!((served(debian.port()), Debian::kept()), (shown, before));
+            is_tls_only(debian);
+            record("a Debian cluster's certificate is rotated and undone", 1);
         });
     }
 }

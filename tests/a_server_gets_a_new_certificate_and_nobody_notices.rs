@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::harness::{
     APP_PASSWORD, Account, Bench, Install, Living, Ran, Resident, Schema, Sealed, Storm, all_hold, claim,
-    record, samples_each, served, versions, versions_in_turn,
+    is_soak, record, samples_each, served, versions, versions_in_turn,
 };
 
 /// What the servers of these scenarios leave open: plaintext, since `secure` was not asked to refuse it.
@@ -43,12 +43,14 @@ fn many_rotations_under_a_storm_of_clients_that_verify_fail_nobody() {
         let sessions = staying.sessions(&living);
         let storm = Storm::verifying(living.port(), &living.ca_file(), 2);
         let mut last = served(living.port());
-        for _ in 0..samples_each(100) {
+        // In a soak as many on each version as are promised in a row.
+        let (in_a_row, more) = if is_soak() { (100, 15) } else { (samples_each(100), 5) };
+        for _ in 0..in_a_row {
             let told = rotated(living.verb("rotate", &["--format", "json"], &by).run());
             assert_eq!(told["before"]["sha256"], last.as_str(), "{told:#}");
             last = served(living.port());
             assert_eq!(told["after"]["sha256"], last.as_str(), "{told:#}");
-            storm.wait_for_more(5);
+            storm.wait_for_more(more);
             rotations += 1;
         }
         assert_eq!(staying.sessions(&living), sessions, "nobody was thrown out");
@@ -57,6 +59,7 @@ fn many_rotations_under_a_storm_of_clients_that_verify_fail_nobody() {
         resident.stayed();
         assert_eq!(living.started(), started, "it runs as it ran");
     }
+    assert!(!is_soak() || connections >= 10_000, "{connections} connections are too few to tell");
     record("rotations under a storm of connections with verify-full, none failed", rotations);
     record("connections with verify-full while certificates were exchanged, none failed", connections);
 }
@@ -94,4 +97,30 @@ fn what_was_open_before_is_told_and_fails_nothing() {
     }
     assert_eq!(claim(&ran, "sessions-go-on")["holds"], true, "{ran}");
     rotated(ran);
+}
+
+/// A pooler's configuration names a file, and a subscription another one: both hold what is replaced.
+#[test]
+fn copies_that_a_rotation_does_not_reach_are_named() {
+    for version in versions_in_turn(0) {
+        let living = Living::of(version);
+        let by = Account::current();
+        living.secured(&by);
+        let copy = std::fs::read_to_string(living.tls_folder().join("server.crt")).unwrap();
+        living.write("copy.crt", &copy);
+        let connection = "host=127.0.0.1 dbname=postgres sslcert=copy.crt password=hunter2";
+        living.sql(&format!(
+            "CREATE SUBSCRIPTION sub CONNECTION '{connection}' PUBLICATION pub WITH (connect = false)"
+        ));
+        let told = living.verb("rotate", &["--dry-run", "--format", "json"], &by).run().succeeded();
+        let told = told.never_mentions("hunter2").json();
+        let named = |told: &Value| told["minds"].to_string().contains("the subscription sub shows a copy");
+        assert!(named(&told), "{told:#}");
+        let told = rotated(living.verb("rotate", &["--format", "json"], &by).run());
+        assert!(named(&told) && told["minds"].to_string().contains("copy.crt"), "{told:#}");
+        // The copy is one of the certificate before that by now.
+        let told = rotated(living.verb("rotate", &["--format", "json"], &by).run());
+        assert!(!named(&told), "{told:#}");
+        record("copies that a rotation does not reach are named", 1);
+    }
 }

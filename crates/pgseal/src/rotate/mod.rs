@@ -3,6 +3,7 @@
 
 mod apply;
 mod choose;
+mod copies;
 pub(crate) mod drill;
 mod encrypted;
 pub(crate) mod hook;

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 
 use super::apply::{Seen, apply};
 use super::choose::{Chosen, Next, choose, origin};
+use super::copies::elsewhere;
 use super::plan::{plan, records_of};
 use super::ready::ready;
 use super::seat::Seat;
@@ -148,6 +149,8 @@ async fn carry_out(
             return Ok(done);
         }
     };
+    let copies = elsewhere(&mut place, &done.facts, &held).await;
+    done.minds.extend(copies);
     done.cut_short = next.cut_short;
     done.renewed = next.renewed.as_ref().map(|(path, _)| path.clone());
     let records = records_of(&place, &next)?;
