@@ -306,6 +306,7 @@ impl Known {
             rules: rules.with_roles(roles.clone()),
             certificate,
             fixed: None,
+            client_authorities: None,
             tls_folder: PathBuf::new(),
             tls_folder_is_there: false,
             own: OwnFiles::default(),
