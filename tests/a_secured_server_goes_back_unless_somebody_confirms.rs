@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, kill_process};
 
-use crate::harness::{Account, Living, PASSWORD, Signal, record, versions};
+use crate::harness::{Account, Living, PASSWORD, Signal, Trace, record, versions};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -145,5 +145,91 @@ fn the_watcher_waits_where_another_command_is_at_work() {
     thread::sleep(Duration::from_secs(2));
     drop(lock);
     until("the change takes itself back", || living.kept_files() == before);
+    until("the watcher ends", || watchers(&living).is_empty());
+}
+
+#[test]
+fn whoever_is_killed_before_the_end_is_taken_back_by_the_watcher() {
+    let by = Account::current();
+    for step in ["a stage is written", "a stage is proved"] {
+        let living = Living::of(15);
+        let before = living.kept_files();
+        let trace = Trace::new(living.sandbox());
+        let words = ["--enforce", "--confirm-within", "1h"];
+        let secure = living.secure(&words, &by).held_at_step(&trace, step).start();
+        trace.wait_for_step(step);
+        assert_ne!(living.kept_files(), before);
+        assert_eq!(watchers(&living).len(), 1, "it is there before anything was changed");
+        secure.signal(Signal::KILL);
+        secure.wait(PATIENCE);
+        until("the change is taken back", || history(&living, &by).contains("  rolled back  "));
+        assert_eq!(living.kept_files(), before, "{step}");
+        living.psql("disable").run("SELECT 1").succeeded();
+        until("the watcher ends", || watchers(&living).is_empty());
+        record("a change whose pgseal was killed is taken back by the watcher", 1);
+    }
+}
+
+#[test]
+fn what_is_half_taken_back_is_not_confirmed() {
+    let by = Account::current();
+    let living = Living::of(15);
+    let before = living.kept_files();
+    living.secure(&["--enforce", "--confirm-within", "1h"], &by).run().succeeded();
+    let trace = Trace::new(living.sandbox());
+    let undo = living.verb("undo", &[], &by).held_at_step(&trace, "after the reload").start();
+    trace.wait_for_step("after the reload");
+    // So that the confirmation meets what the undo leaves, and not what the watcher makes of it.
+    for pid in watchers(&living) {
+        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a pid of a process");
+        kill_process(pid, Signal::KILL).expect("the watcher can be killed");
+    }
+    until("the watcher is gone", || watchers(&living).is_empty());
+    undo.signal(Signal::KILL);
+    undo.wait(PATIENCE);
+    let refused = living.verb("confirm", &[], &by).run().ended(1);
+    refused.complains("is being taken back, and cannot be kept").complains("pgseal undo");
+    assert!(!history(&living, &by).contains("  committed  "));
+    living.verb("undo", &[], &by).run().succeeded();
+    assert_eq!(living.kept_files(), before);
+}
+
+#[test]
+fn what_the_files_or_the_wire_no_longer_show_is_not_confirmed() {
+    let by = Account::current();
+    let living = Living::of(15);
+    living.secure(&["--enforce", "--confirm-within", "1h"], &by).run().succeeded();
+    let (enforced, conf) = (living.read("pg_hba.conf"), living.read("postgresql.conf"));
+    living.write("pg_hba.conf", crate::harness::USUAL_HBA);
+    let refused = living.verb("confirm", &[], &by).run().ended(1);
+    refused.complains("is not confirmed").complains("pg_hba.conf is what it was before the change");
+    living.write("pg_hba.conf", &enforced.replace("hostnossl", "#hostnossl"));
+    living.reload();
+    until("plaintext is let in again", || living.psql("disable").run("SELECT 1").code() == Some(0));
+    let refused = living.verb("confirm", &[], &by).run().ended(1);
+    refused.complains("plaintext let in, not TLS with").complains("plaintext refused");
+    // An edit that takes nothing away is somebody's own business.
+    living.write("pg_hba.conf", &enforced);
+    living.append_conf("work_mem = '7MB'");
+    living.reload();
+    until("plaintext is refused again", || living.psql("disable").run("SELECT 1").code() == Some(2));
+    let confirmed = living.verb("confirm", &[], &by).run().succeeded().says("stays");
+    confirmed.complains("was edited since by others");
+    assert!(living.read("postgresql.conf").starts_with(&conf));
+}
+
+#[test]
+fn what_comes_in_the_watchers_way_stands_in_the_history() {
+    let by = Account::current();
+    let living = Living::of(15);
+    living.secure(&["--confirm-within", "1s"], &by).run().succeeded();
+    let conf = living.read("postgresql.conf");
+    living.append_conf("work_mem = '7MB'");
+    until("the watcher tells", || history(&living, &by).contains("the watcher: files were changed since"));
+    let told = living.verb("history", &["--format", "json"], &by).run().succeeded().json();
+    let said = told["changes"][0]["trouble"]["said"].to_string();
+    assert!(said.contains("postgresql.conf"), "{said}");
+    living.write("postgresql.conf", &conf);
+    until("the change is taken back", || history(&living, &by).contains("  rolled back  "));
     until("the watcher ends", || watchers(&living).is_empty());
 }

@@ -119,6 +119,11 @@ impl Failure {
         self.lines.clone()
     }
 
+    /// The sentence and the lines that explain it.
+    pub(crate) fn sentences(&self) -> Vec<String> {
+        std::iter::once(self.sentence.clone()).chain(self.lines.clone()).collect()
+    }
+
     pub(crate) const fn ending(&self) -> Ending {
         self.ending
     }

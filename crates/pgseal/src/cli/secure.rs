@@ -137,6 +137,9 @@ pub(crate) struct Options {
     /// Exchange key and certificate one after the other where the command line fixes two paths: a crash in between leaves a server that does not start
     #[arg(long)]
     accept_crash_window: bool,
+    /// Take a change as it stands that another user's pgseal made (repeatable)
+    #[arg(long, value_name = "CHANGE")]
+    adopt: Vec<String>,
     /// Where the server does not run: change its files, to be proved after the next start
     #[arg(long, conflicts_with_all = ["confirm_within", "end_plaintext_sessions"])]
     offline: bool,
@@ -300,7 +303,7 @@ fn nobody_to_ask() -> Failure {
 fn to_do(done: &Done, fail_on: Option<Severity>) -> bool {
     match fail_on {
         Some(least) => done.findings.iter().any(|finding| finding.severity >= least),
-        None => done.state == State::Planned && !done.plan.is_empty(),
+        None => done.unfinished.is_some() || (done.state == State::Planned && !done.plan.is_empty()),
     }
 }
 
@@ -316,6 +319,7 @@ fn again(saved: &Saved, now: Options) -> Result<Options> {
         confirm_within: now.confirm_within,
         dry_run: now.dry_run,
         check: now.check,
+        adopt: now.adopt,
         offline: now.offline,
         yes: now.yes,
         username: now.username,
@@ -403,6 +407,7 @@ fn wish(options: &Options) -> Result<Wish> {
         as_root: options.write_as_root.clone(),
         accept_crash_window: options.accept_crash_window,
         mends: options.mend.clone(),
+        adopted: options.adopt.clone(),
     })
 }
 

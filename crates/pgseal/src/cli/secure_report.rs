@@ -29,6 +29,8 @@ struct Row<'a> {
     confirm_until: Option<i64>,
     change: Option<&'a str>,
     recovered: Option<&'a str>,
+    /// A change that nobody has finished, where nothing was to be touched.
+    unfinished: Option<&'a str>,
     settled: Option<&'a str>,
     findings: &'a [Finding],
     steps: Vec<StepRow<'a>>,
@@ -82,6 +84,7 @@ pub(super) fn json_text(done: &Done) -> Result<String> {
         confirm_until: if let State::AwaitingConfirmation(until) = done.state { Some(until) } else { None },
         change: done.change.as_deref(),
         recovered: done.recovered.as_deref(),
+        unfinished: done.unfinished.as_ref().map(|found| found.change.as_str()),
         settled: done.settled.as_deref(),
         findings: &done.findings,
         steps: steps(&done.plan),
@@ -277,6 +280,9 @@ pub(super) fn human(done: &Done, screen: Screen) -> String {
             "taken back first",
             &format!("change {id}, which nobody had finished"),
         ));
+    }
+    if let Some(found) = &done.unfinished {
+        lines.push(screen.line(Mark::Mind, "unfinished", &found.words()));
     }
     if let Some(id) = &done.settled {
         lines.push(screen.line(

@@ -7,25 +7,26 @@ use serde::Serialize;
 
 use super::Outcome;
 use super::options::Format;
-use crate::failure::{Failure, Result};
+use crate::failure::{Ending, Failure, Result};
 use crate::interrupt::{Shield, interruptible};
-use crate::journal::{Change, Journal, Phase};
-use crate::place::{Login, Place};
+use crate::journal::{Change, Journal, Phase, Trouble, View};
+use crate::place::Place;
 use crate::report::escape::{for_terminal, lines_for_terminal};
 use crate::report::json::{self, SCHEMA_VERSION};
 use crate::report::screen::{Mark, Screen};
+use crate::report::stderr::say;
+use crate::secure::edits::Kept;
 use crate::secure::previous_keys::{self, PreviousKey};
-use crate::secure::restore::{Seen, restore};
+use crate::secure::restore::{self, Seen, restore_keeping, same, shown_now};
 use crate::secure::run::{journal_of, with_journal};
-use crate::secure::view;
 use crate::target::{Target, shown};
-use pgseal_wire::ClientCertificate;
 
 #[derive(Debug, Args)]
 #[command(
     after_help = "Every file as it was, to the byte, with owner and mode; then a reload, and a look at the wire.
-Files that somebody else changed since are not written over. Exit status: 0 undone, 1 stopped, 3 it
-could not be carried out."
+Files that somebody else changed since are not written over; with --keep-others-edits they keep what was
+changed, and lose the lines between pgseal's own markers. Exit status: 0 undone, 1 stopped, or undone and
+the wire shows something else than the files, 3 it could not be carried out."
 )]
 pub(crate) struct Undo {
     /// The server whose last change is to be undone
@@ -33,6 +34,9 @@ pub(crate) struct Undo {
     /// Also where plaintext is let in again
     #[arg(long)]
     allow_insecure: bool,
+    /// Where others edited a file since: take pgseal's marked blocks out of it, and leave what they wrote
+    #[arg(long)]
+    keep_others_edits: bool,
     /// How the result is shown
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -64,8 +68,16 @@ struct Row<'a> {
     change: &'a str,
     /// `undone` or `committed`.
     state: &'static str,
-    /// What it was seen by: `on-the-wire`, `no-server`, or null for `confirm`.
+    /// What it was seen by: `on-the-wire`, `otherwise`, `no-server`, or null for `confirm`.
     seen: Option<&'static str>,
+    /// Files that others had edited, and what was taken out of them.
+    kept: Vec<KeptRow<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct KeptRow<'a> {
+    path: String,
+    diff: &'a str,
 }
 
 /// The JSON of `history` (docs/schema/history.json).
@@ -82,9 +94,18 @@ struct ChangeRow<'a> {
     began: &'a str,
     title: &'a str,
     state: &'static str,
+    /// What came in the way of the watcher of `--confirm-within`; null: nothing.
+    trouble: Option<TroubleRow>,
     files: Vec<FileRow<'a>>,
     /// Private keys that it replaced.
     previous_keys: Vec<PreviousKeyRow>,
+}
+
+#[derive(Debug, Serialize)]
+struct TroubleRow {
+    /// RFC 3339.
+    at: String,
+    said: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -104,36 +125,58 @@ struct FileRow<'a> {
 pub(crate) async fn undo(options: Undo) -> Result<Outcome> {
     if let Target::Connection(text) = Target::parse(&options.target)? {
         let id = super::secure_remote::undo(&text).await?;
-        return said(&options, &id, None);
+        return said(&options, &id, None, &[]);
     }
     let shield = Shield::default();
     let undone = take_back(&options, &shield);
-    let (change, seen) = interruptible(&shield, undone).await?;
-    said(&options, &change.id, Some(seen))
+    let (change, seen, kept) = interruptible(&shield, undone).await?;
+    said(&options, &change.id, Some(seen), &kept)
 }
 
-fn said(options: &Undo, id: &str, seen: Option<Seen>) -> Result<Outcome> {
-    let (words, name) = match seen {
-        Some(Seen::OnTheWire) => ("the wire shows what it showed before", Some("on-the-wire")),
-        Some(Seen::NoServer) => {
-            ("no server runs to look at; the next start reads the files as they were", Some("no-server"))
-        }
-        None => ("the settings are what they were before", None),
+fn said(options: &Undo, id: &str, seen: Option<Seen>, kept: &[Kept]) -> Result<Outcome> {
+    let name = match &seen {
+        Some(Seen::OnTheWire | Seen::AsTheFilesSay(_)) => Some("on-the-wire"),
+        Some(Seen::Otherwise { .. }) => Some("otherwise"),
+        Some(Seen::NoServer) => Some("no-server"),
+        None => None,
     };
+    let words =
+        seen.as_ref().map_or_else(|| "the settings are what they were before".to_owned(), Seen::words);
+    let otherwise = matches!(seen, Some(Seen::Otherwise { .. }));
     let text = match options.format {
-        Format::Human => Screen::of_stdout().line(Mark::Holds, "undone", &format!("change {id}: {words}")),
+        Format::Human => {
+            let mark = if otherwise { Mark::HoldsNot } else { Mark::Holds };
+            let undone =
+                Screen::of_stdout().line(mark, "undone", &for_terminal(&format!("change {id}: {words}")));
+            kept.iter().flat_map(kept_lines).chain([undone]).collect::<Vec<_>>().join("\n")
+        }
         Format::Json => json::text(&Row {
             schema_version: SCHEMA_VERSION,
             target: &shown(&options.target),
             change: id,
             state: "undone",
             seen: name,
+            kept: kept
+                .iter()
+                .map(|file| KeptRow { path: file.path.display().to_string(), diff: &file.diff })
+                .collect(),
         })?,
     };
-    Ok(Outcome::well(text))
+    Ok(Outcome { text, ending: if otherwise { Ending::NotProved } else { Ending::Well } })
 }
 
-async fn take_back(options: &Undo, shield: &Shield) -> Result<(Change, Seen)> {
+/// A file that others had edited, with what went out of it.
+fn kept_lines(file: &Kept) -> Vec<String> {
+    let path = for_terminal(&file.path.display().to_string());
+    if file.diff.is_empty() {
+        return vec![format!("{path} was edited by others, holds no block of ours, and stays as it is")];
+    }
+    let diff = lines_for_terminal(file.diff.trim_end_matches('\n'));
+    let head = format!("{path} was edited by others; what went out of it:");
+    std::iter::once(head).chain(diff.lines().map(|line| format!("  {line}"))).collect()
+}
+
+async fn take_back(options: &Undo, shield: &Shield) -> Result<(Change, Seen, Vec<Kept>)> {
     let (mut place, _lock, journal) = with_journal(&options.target).await?;
     let nothing = || {
         Failure::stopped(format!("there is no change of {} to undo", options.target))
@@ -146,10 +189,10 @@ async fn take_back(options: &Undo, shield: &Shield) -> Result<(Change, Seen)> {
         None => (journal.last_committed()?.ok_or_else(nothing)?, Phase::Undone),
     };
     let goes_to_plaintext = lets_more_in(&mut place, &change).await?;
-    let asked_already = journal.phase(&change)? == Phase::Undoing;
+    let asked_already = matches!(journal.phase(&change)?, Phase::Undoing | Phase::Restored { .. });
     if goes_to_plaintext && phase == Phase::Undone && !asked_already && !options.allow_insecure {
         return Err(Failure::stopped(format!("undoing change {} lets plaintext in again", change.id))
-            .because(format!("before it the server showed: {}", crate::secure::restore::words(&change.view)))
+            .because(format!("before it the server showed: {}", restore::words(&change.view)))
             .because("nothing was changed")
             .hint(format!("pgseal undo {} --allow-insecure", options.target)));
     }
@@ -158,8 +201,10 @@ async fn take_back(options: &Undo, shield: &Shield) -> Result<(Change, Seen)> {
     }
     // From here on a signal waits: half an undo is nothing to stop at.
     let _held = shield.hold();
-    let seen = restore(&mut place, &journal, &change, change.files.len(), &phase).await?;
-    Ok((change, seen))
+    let mut kept = Vec::new();
+    let keep = options.keep_others_edits.then_some(&mut kept);
+    let seen = restore_keeping(&mut place, &journal, &change, change.files.len(), &phase, keep).await?;
+    Ok((change, seen, kept))
 }
 
 /// A key and a certificate that another cluster was upgraded with are not taken from under it.
@@ -186,21 +231,22 @@ async fn lets_more_in(place: &mut Place, change: &Change) -> Result<bool> {
     if before.certificate.is_none() || before.plaintext != Some(true) {
         return Ok(before.certificate.is_none());
     }
-    let (Some(server), Some(at)) = (place.server().await?, before.at) else { return Ok(true) };
-    let (address, port) = place.reach(&server).await.unwrap_or((at.ip(), at.port()));
-    let who = Login {
-        username: before.user.clone(),
-        dbname: before.dbname.clone(),
-        password: None,
-        certificate: ClientCertificate::None,
-    };
-    Ok(view::look(address, port, &who).await.plaintext != Some(true))
+    Ok(shown_now(place, change).await?.is_none_or(|now| now.plaintext != Some(true)))
 }
 
 pub(crate) async fn confirm(options: Confirm) -> Result<Outcome> {
-    let (_place, _lock, journal) = with_journal(&options.target).await?;
-    let waiting = journal.as_ref().map(Journal::unfinished).transpose()?.flatten();
-    let (Some(journal), Some((change, Phase::AwaitingConfirmation { until }))) = (journal, waiting) else {
+    let (mut place, _lock, journal) = with_journal(&options.target).await?;
+    let found = journal.as_ref().map(Journal::unfinished).transpose()?.flatten();
+    if let Some((change, phase)) = found.as_ref().filter(|(_, phase)| phase.is_on_the_way()) {
+        return Err(Failure::stopped(format!(
+            "change {} is {}, and cannot be kept",
+            change.id,
+            phase.words()
+        ))
+        .hint(format!("pgseal undo {}", options.target)));
+    }
+    let (Some(journal), Some((change, Phase::AwaitingConfirmation { until, shown }))) = (journal, found)
+    else {
         return Err(Failure::stopped(format!("no change of {} awaits confirmation", options.target))
             .hint(format!("pgseal history {}", options.target)));
     };
@@ -210,6 +256,7 @@ pub(crate) async fn confirm(options: Confirm) -> Result<Outcome> {
             change.id
         )));
     }
+    stands(&mut place, &change, shown.as_ref(), &options.target).await?;
     journal.set(&change, &Phase::Committed)?;
     let text = match options.format {
         Format::Human => {
@@ -221,9 +268,43 @@ pub(crate) async fn confirm(options: Confirm) -> Result<Outcome> {
             change: &change.id,
             state: "committed",
             seen: None,
+            kept: Vec::new(),
         })?,
     };
     Ok(Outcome::well(text))
+}
+
+/// What is confirmed has to be there: no file as it was before the change, and on the wire what was proved.
+async fn stands(place: &mut Place, change: &Change, proved: Option<&View>, target: &str) -> Result<()> {
+    let not = |why: String| {
+        Failure::stopped(format!(
+            "change {} is not what it was when it was proved, and is not confirmed",
+            change.id
+        ))
+        .because(why)
+        .hint(format!("pgseal undo {target}"))
+    };
+    for file in &change.files {
+        let now = place.digest_of(&file.path).await?;
+        if now.is_none() || now.as_ref() == file.before.as_ref().map(|before| &before.digest) {
+            return Err(not(format!("{} is what it was before the change", file.path.display())));
+        }
+        if now.as_ref() != Some(&file.after) {
+            say(&format!("pgseal: {} was edited since by others, and stays as it is", file.path.display()));
+        }
+    }
+    let Some(proved) = proved else { return Ok(()) };
+    let Some(now) = shown_now(place, change).await? else {
+        return Err(Failure::stopped(format!(
+            "no server runs to look at, and change {} is not confirmed",
+            change.id
+        ))
+        .hint(format!("start it, then pgseal confirm {target}")));
+    };
+    if same(&now, proved) {
+        return Ok(());
+    }
+    Err(not(format!("the wire shows {}, not {}", restore::words(&now), restore::words(proved))))
 }
 
 pub(crate) async fn history(options: History) -> Result<Outcome> {
@@ -232,7 +313,10 @@ pub(crate) async fn history(options: History) -> Result<Outcome> {
         Some(journal) => (journal.changes()?, previous_keys::kept(&mut place, journal).await?),
         None => (Vec::new(), Vec::new()),
     };
-    let changes: Vec<ChangeRow<'_>> = changes.iter().map(|change| row(change, &kept)).collect();
+    let trouble =
+        |change: &Change| Ok(journal.as_ref().map(|journal| journal.trouble(change)).transpose()?.flatten());
+    let changes: Vec<ChangeRow<'_>> =
+        changes.iter().map(|found| Ok(row(found, &kept, trouble(&found.0)?))).collect::<Result<_>>()?;
     let text = match options.format {
         Format::Human => human(&options.target, &changes),
         Format::Json => {
@@ -242,13 +326,18 @@ pub(crate) async fn history(options: History) -> Result<Outcome> {
     Ok(Outcome::well(text))
 }
 
-fn row<'a>((change, phase): &'a (Change, Phase), kept: &[PreviousKey]) -> ChangeRow<'a> {
+fn row<'a>(
+    (change, phase): &'a (Change, Phase),
+    kept: &[PreviousKey],
+    trouble: Option<Trouble>,
+) -> ChangeRow<'a> {
     let is_kept = |path: &PathBuf| kept.iter().any(|key| key.path == *path);
     ChangeRow {
         change: &change.id,
         began: &change.began,
         title: &change.title,
         state: phase.words(),
+        trouble: trouble.map(|Trouble { at, said }| TroubleRow { at, said }),
         files: files(change)
             .map(|(path, new, diff)| FileRow { path: path.display().to_string(), new, diff })
             .collect(),
@@ -278,6 +367,10 @@ fn human(target: &str, changes: &[ChangeRow<'_>]) -> String {
     for change in changes {
         let title = for_terminal(change.title);
         lines.push(format!("{}  {}  {}  {title}", change.change, change.began, change.state));
+        if let Some(trouble) = &change.trouble {
+            let at = for_terminal(&trouble.at);
+            lines.push(format!("  ! {at}  the watcher: {}", for_terminal(&trouble.said.join("; "))));
+        }
         for file in &change.files {
             let sign = if file.new { '+' } else { '~' };
             lines.push(format!("  {sign} {}", for_terminal(&file.path)));

@@ -197,6 +197,7 @@ fn nothing_but(policy: Policy, validity: Validity) -> Wish {
         exceptions: Vec::new(),
         even_if_locked_out: false,
         accept_crash_window: false,
+        adopted: Vec::new(),
         allow_unseen: false,
         as_root: Vec::new(),
         mends: Vec::new(),

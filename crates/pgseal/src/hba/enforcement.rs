@@ -53,12 +53,22 @@ impl Exception {
     }
 }
 
-/// The file with the block on top, in place of an earlier one of ours.
+/// What the block of `pgseal hba enforce` says of itself.
+pub(crate) const NOTE: &str = "TLS only. Undo: pgseal hba enforce --undo";
+
+/// What the block of a change says of itself.
+pub(crate) fn note_of(change: &str, word: &str) -> String {
+    format!("TLS only, change {change}. Undo: pgseal undo {word}")
+}
+
+/// The file with the block on top, in place of an earlier one of ours. One that is there and says the same stays,
+/// whoever put it there.
 pub(crate) fn enforced(
     ruleset: &Ruleset,
     text: &[u8],
     exceptions: &[Exception],
     gss: bool,
+    note: &str,
 ) -> Result<Vec<u8>> {
     let bare = without(text)?;
     let mut lines = Vec::new();
@@ -69,7 +79,15 @@ pub(crate) fn enforced(
         lines.extend(exception_lines(ruleset, exception)?);
     }
     lines.extend(REJECT.map(str::to_owned));
-    let note = "TLS only. Undo: pgseal hba enforce --undo";
+    let blocks = block::find_all(text).map_err(|error| unfit(&error))?;
+    let same = |found: &block::Found<'_>| {
+        found.id == ID
+            && found.range.start == 0
+            && found.lines.iter().copied().eq(lines.iter().map(String::as_bytes))
+    };
+    if blocks.iter().any(same) {
+        return Ok(text.to_vec());
+    }
     Block::new(ID, note, lines)
         .and_then(|block| block::insert(&bare, Place::Top, &block))
         .map_err(|error| unfit(&error))

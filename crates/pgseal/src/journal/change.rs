@@ -240,6 +240,9 @@ pub(crate) enum Phase {
     /// Everything written and proved; undone at this time (seconds since 1970) unless confirmed.
     AwaitingConfirmation {
         until: i64,
+        /// What the wire showed when it was proved.
+        #[serde(default)]
+        shown: Option<View>,
     },
     /// Everything written while no server ran, by this time (seconds since 1970); proved, or taken back, by the
     /// first run that finds one.
@@ -249,6 +252,16 @@ pub(crate) enum Phase {
     Committed,
     /// On the way back, on request. A run that finds this goes on with it.
     Undoing,
+    /// On the way back unasked, from where it had been proved or written whole. A run that finds this goes on with it.
+    TakingBack,
+    /// Every file is as it was; whether the server shows it has not been seen. A run that finds this looks, and
+    /// writes none of the files again: they are whoever's edits them now.
+    Restored {
+        /// On request.
+        undone: bool,
+        /// It never came to stand.
+        begun: bool,
+    },
     /// Did not verify; everything is as it was.
     RolledBack,
     /// Taken back on request.
@@ -259,14 +272,24 @@ impl Phase {
     pub(crate) const fn is_unfinished(&self) -> bool {
         matches!(
             self,
-            Self::Begun | Self::AwaitingConfirmation { .. } | Self::AwaitingStart { .. } | Self::Undoing
+            Self::Begun
+                | Self::AwaitingConfirmation { .. }
+                | Self::AwaitingStart { .. }
+                | Self::Undoing
+                | Self::TakingBack
+                | Self::Restored { .. }
         )
+    }
+
+    /// Whether files may be half of one state and half of another.
+    pub(crate) const fn is_on_the_way(&self) -> bool {
+        matches!(self, Self::Begun | Self::Undoing | Self::TakingBack | Self::Restored { .. })
     }
 
     /// What an unfinished change becomes when it is taken back.
     pub(crate) const fn taken_back(&self) -> Self {
         match self {
-            Self::Undoing | Self::Committed => Self::Undone,
+            Self::Undoing | Self::Committed | Self::Restored { undone: true, .. } => Self::Undone,
             _ => Self::RolledBack,
         }
     }
@@ -277,11 +300,21 @@ impl Phase {
             Self::AwaitingConfirmation { .. } => "awaiting confirmation",
             Self::AwaitingStart { .. } => "awaiting the server's start",
             Self::Committed => "committed",
-            Self::Undoing => "being undone",
+            Self::Undoing | Self::Restored { undone: true, .. } => "being undone",
+            Self::TakingBack | Self::Restored { undone: false, .. } => "being taken back",
             Self::RolledBack => "rolled back",
             Self::Undone => "undone",
         }
     }
+}
+
+/// What came in the way of the watcher, which has nobody to tell.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Trouble {
+    /// RFC 3339 with six digits of a second.
+    pub(crate) at: String,
+    /// The sentence and its lines.
+    pub(crate) said: Vec<String>,
 }
 
 /// What a server shows from outside: the least that tells one state from another.

@@ -9,6 +9,6 @@ mod store;
 
 pub(crate) use change::{
     Before, Change, ComposeBefore, ComposeChange, ComposeEdited, FileChange, Founded, Image, Origin, Phase,
-    Promise, Record, SettingChange, Taken, View, digest, fresh_id, moment,
+    Promise, Record, SettingChange, Taken, Trouble, View, digest, fresh_id, moment,
 };
 pub(crate) use store::{Journal, key};

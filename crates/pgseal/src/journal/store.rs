@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::change::{Change, Origin, Phase, digest};
+use super::change::{Change, Origin, Phase, Trouble, digest};
 use super::state::{make, make_all, private, state_folder, state_folder_if_any};
 use crate::failure::{Failure, Result};
 use crate::privilege::files;
@@ -14,6 +14,7 @@ use crate::privilege::files;
 const LIMIT: u64 = 64 << 20;
 const RECORD: &str = "change.json";
 const PHASE: &str = "phase.json";
+const TROUBLE: &str = "trouble.json";
 
 /// The changes of one server.
 #[derive(Clone)]
@@ -155,6 +156,18 @@ impl Journal {
 
     pub(crate) fn set(&self, change: &Change, phase: &Phase) -> Result<()> {
         write(&self.folder_of(change).join(PHASE), phase)
+    }
+
+    /// What came in the way of whoever works at the change unseen. The last word stands.
+    pub(crate) fn set_trouble(&self, change: &Change, trouble: &Trouble) -> Result<()> {
+        write(&self.folder_of(change).join(TROUBLE), trouble)
+    }
+
+    /// The same, where there was any.
+    pub(crate) fn trouble(&self, change: &Change) -> Result<Option<Trouble>> {
+        let path = self.folder_of(change).join(TROUBLE);
+        let found = files::status(&path).map_err(|error| Failure::io("look at", &path, &error))?;
+        found.map(|_| read(&path)).transpose()
     }
 
     /// A before-image.

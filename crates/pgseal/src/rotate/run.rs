@@ -20,6 +20,7 @@ use crate::folder::lock::Lock;
 use crate::interrupt::{Shield, interruptible};
 use crate::journal::{Change, Journal, Origin, Phase, fresh_id, records};
 use crate::place::{Login, Place};
+use crate::report::stderr::say;
 use crate::secure::apply::{Work, look_again, write_down};
 use crate::secure::facts::{Facts, Present};
 use crate::secure::observe::observe;
@@ -92,7 +93,14 @@ async fn carry_out(
     place.written_as_root_in(wish.as_root.iter().cloned());
     let _folder = lock_of_folder(&place)?;
     *under_way.lock.borrow_mut() = Some(place.lock().await?);
-    let recovered = recover::unfinished(&mut place).await?;
+    let recovered = if only_plan {
+        if let Some(unfinished) = recover::unfinished_of(&mut place).await? {
+            say(&format!("pgseal: {}", unfinished.words()));
+        }
+        None
+    } else {
+        recover::unfinished(&mut place).await?
+    };
     let server = place.running().await?;
     let who = &login(&place, &server, asked)?;
     let held = place.session(&server, who).await?;

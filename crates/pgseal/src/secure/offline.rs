@@ -64,6 +64,7 @@ pub(super) async fn carry_out(
     if let Some((_, change)) = waiting {
         return Err(pending::awaits(&change.id, word).because("another change cannot be laid on top of it"));
     }
+    super::others::none_unknown(&done.facts, &wish.adopted, word)?;
     safe(&done, wish)?;
     if (errand.consent)(&done.facts, &done.plan, &done.locked_out)? {
         yes_or_stop("Carry this out?").await?;

@@ -11,7 +11,7 @@ use super::observe::observe;
 use super::plan::{Plan, StageKind, own_authority};
 use super::prove::{promised, prove};
 use super::restart;
-use super::restore::restore;
+use super::restore::{Seen, restore};
 use super::settings::{Wished, known};
 use crate::failure::{Failure, Result};
 use crate::interrupt::Shield;
@@ -97,14 +97,18 @@ pub(super) async fn settle(
     let _held = shield.hold();
     // Whoever finds half of this walk has to see that it is one.
     journal.set(&change, &Phase::Begun)?;
-    restore(place, &journal, &change, change.files.len(), &Phase::RolledBack).await?;
+    let seen = restore(place, &journal, &change, change.files.len(), &Phase::RolledBack).await?;
+    let seen = match seen {
+        Seen::Otherwise { .. } => seen.words(),
+        _ => "the files are as they were before it (checked on the wire)".to_owned(),
+    };
     Err(Failure::rolled_back(format!(
         "rolled back: change {}, made while the server was down, is not what the wire shows",
         change.id
     ))
     .because_all(failed)
     .because_all(said)
-    .because("the files are as they were before it (checked on the wire)"))
+    .because(seen))
 }
 
 /// The claims that do not hold, a line each.

@@ -133,7 +133,7 @@ pub(crate) fn plan(
     }
     tls.extend(asking);
     tls.extend(settings_step(facts, &wished, &id, word)?);
-    let mut rules = rules_step(facts, wish, clients.as_ref())?;
+    let mut rules = rules_step(facts, wish, clients.as_ref(), &enforcement::note_of(&id, word))?;
     if facts.stopped {
         for step in tls.iter_mut().chain(&mut rules) {
             step.effect = "nobody is connected; it holds from the next start on";
@@ -293,7 +293,7 @@ pub(crate) fn conf_write(file: &ServerFile, new: Vec<u8>) -> Write {
 }
 
 /// pg_hba.conf as it is to be: methods exchanged, the reject lines on top with exceptions above them.
-fn rules_step(facts: &Facts, wish: &Wish, clients: Option<&Clients>) -> Result<Option<Step>> {
+fn rules_step(facts: &Facts, wish: &Wish, clients: Option<&Clients>, note: &str) -> Result<Option<Step>> {
     if !wish.enforce && !wish.scram && clients.is_none() && facts.rules_moved.is_none() {
         return Ok(None);
     }
@@ -324,7 +324,7 @@ fn rules_step(facts: &Facts, wish: &Wish, clients: Option<&Clients>) -> Result<O
         );
     }
     if wish.enforce
-        && let Some(new) = enforced(facts, wish, &text)?
+        && let Some(new) = enforced(facts, wish, &text, note)?
     {
         text = new;
         titles.push("no connection over TCP without TLS, for databases and for replication");
@@ -353,12 +353,12 @@ fn rules_step(facts: &Facts, wish: &Wish, clients: Option<&Clients>) -> Result<O
 }
 
 /// The two reject lines on top; refused where they would not close every path.
-fn enforced(facts: &Facts, wish: &Wish, text: &[u8]) -> Result<Option<Vec<u8>>> {
+fn enforced(facts: &Facts, wish: &Wish, text: &[u8], note: &str) -> Result<Option<Vec<u8>>> {
     let now = facts.rules.ruleset_of(text.to_vec(), facts.version);
     if wish.exceptions.is_empty() && closes_every_path(facts, &now) {
         return Ok(None);
     }
-    let new = enforcement::enforced(&now, text, &wish.exceptions, false)?;
+    let new = enforcement::enforced(&now, text, &wish.exceptions, false, note)?;
     let after = facts.rules.ruleset_of(new.clone(), facts.version);
     if !after.loads() || (wish.exceptions.is_empty() && !closes_every_path(facts, &after)) {
         let named = facts.hba.named.display();

@@ -16,10 +16,11 @@ use super::lockout::{LockedOut, locked_out};
 use super::observe::observe;
 use super::plan::{Plan, StageKind, plan};
 use super::prove::promised;
-use super::restore::{Seen, restore};
+use super::recover::Unfinished;
+use super::restore::{Seen, restore, shown_now};
 use super::saved::Saved;
 use super::wish::{Source, Wish};
-use super::{clients, composed, offline, pending, previous_keys, recover, sessions_end};
+use super::{clients, composed, offline, others, pending, previous_keys, recover, sessions_end};
 use crate::failure::{Ending, Failure, Result};
 use crate::faults;
 use crate::findings::Finding;
@@ -63,6 +64,8 @@ pub(crate) struct Done {
     pub(crate) change: Option<String>,
     /// An earlier change that nobody had finished, and that was taken back first.
     pub(crate) recovered: Option<String>,
+    /// The same, found by a run that only looks, and left as it is.
+    pub(crate) unfinished: Option<Unfinished>,
     /// A change made while the server was down, and proved now.
     pub(crate) settled: Option<String>,
     pub(crate) proof: Option<Proof>,
@@ -94,6 +97,7 @@ impl Done {
             state: State::Planned,
             change: None,
             recovered,
+            unfinished: None,
             settled: None,
             proof: None,
             surviving: 0,
@@ -142,7 +146,7 @@ pub(crate) async fn secure(
         (Err(failure), Some((journal, change))) => {
             Err(take_back(word, &journal, &change, under_way.reached.get(), failure).await)
         }
-        (outcome, _) => outcome,
+        (outcome, _) => outcome.map(|done| Done { unfinished: under_way.unfinished.take(), ..done }),
     }
 }
 
@@ -152,6 +156,8 @@ pub(crate) struct UnderWay {
     /// Held to the end, so that nobody comes between a failure and its rollback.
     pub(crate) lock: RefCell<Option<Lock>>,
     pub(crate) begun: RefCell<Option<(Journal, Change)>>,
+    /// A change that nobody had finished, where this run only looks.
+    pub(crate) unfinished: RefCell<Option<Unfinished>>,
     /// How many of the change's files may have been written.
     pub(crate) reached: Cell<usize>,
 }
@@ -188,11 +194,16 @@ pub(crate) async fn take_back(
     };
     match restored.await {
         Ok(seen) if matches!(failure.ending(), Ending::Interrupted(_)) => {
-            failure.because(format!("everything is as it was before: {}", looked_at(seen)))
+            failure.because(format!("everything is as it was before: {}", looked_at(&seen)))
+        }
+        Ok(seen @ Seen::Otherwise { .. }) => {
+            Failure::rolled_back(format!("rolled back: {}", failure.sentence()))
+                .because_all(failure.reasons())
+                .because(seen.words())
         }
         Ok(seen) => Failure::rolled_back(format!("rolled back: {}", failure.sentence()))
             .because_all(failure.reasons())
-            .because(format!("nothing is changed: {}", looked_at(seen))),
+            .because(format!("nothing is changed: {}", looked_at(&seen))),
         Err(worse) => Failure::new(format!("{}, and it could not be taken back", failure.sentence()))
             .because_all(failure.reasons())
             .because(worse.sentence().to_owned())
@@ -202,10 +213,11 @@ pub(crate) async fn take_back(
     }
 }
 
-const fn looked_at(seen: Seen) -> &'static str {
+fn looked_at(seen: &Seen) -> String {
     match seen {
-        Seen::OnTheWire => "the wire shows what it showed before (checked)",
-        Seen::NoServer => "no server runs to look at, and the files are what they were",
+        Seen::OnTheWire => "the wire shows what it showed before (checked)".to_owned(),
+        Seen::NoServer => "no server runs to look at, and the files are what they were".to_owned(),
+        Seen::AsTheFilesSay(_) | Seen::Otherwise { .. } => seen.words(),
     }
 }
 
@@ -221,7 +233,12 @@ async fn carry_out(
     let mut place = Target::place(word).await?;
     place.written_as_root_in(wish.as_root.iter().cloned());
     *under_way.lock.borrow_mut() = Some(place.lock().await?);
-    let recovered = recover::cut_off(&mut place).await?;
+    let recovered = if how.only_plan {
+        *under_way.unfinished.borrow_mut() = recover::unfinished_of(&mut place).await?;
+        None
+    } else {
+        recover::cut_off(&mut place).await?
+    };
     if !how.only_plan {
         previous_keys::past_their_time(&mut place, OffsetDateTime::now_utc()).await?;
     }
@@ -243,7 +260,8 @@ async fn carry_out(
     }
     let who = &login(&place, &server, asked)?;
     let held = place.session(&server, who).await?;
-    let settled = pending::settle(&mut place, &server, &held, who, shield).await?;
+    let settled =
+        if how.only_plan { None } else { pending::settle(&mut place, &server, &held, who, shield).await? };
     let mut facts = observe(&mut place, &server, &held, who).await?;
     facts.newer_source = newer_source(&place, &facts)?;
     if wish.enforce && !wish.even_if_locked_out {
@@ -275,6 +293,7 @@ async fn carry_out(
     if how.only_plan {
         return Ok(done);
     }
+    others::none_unknown(&done.facts, &wish.adopted, word)?;
     let excepted = !wish.exceptions.is_empty();
     if done.plan.is_empty() {
         done.state = State::AsWished;
@@ -353,13 +372,18 @@ async fn change(
     if let (Some(founded), Some((_, authority))) = (&change.founded, authority) {
         certificate::found(founded, authority)?;
     }
+    // Before the first rename: whatever becomes of this run, somebody is there to take the change back.
+    let _watcher = match how.confirm_within {
+        Some(_) => Some(super::watcher::start(&work.place.address(), &change.id)?),
+        None => None,
+    };
     let proof = apply(work, &change).await?;
     let until =
         how.confirm_within.map(|seconds| OffsetDateTime::now_utc().unix_timestamp() + i64::from(seconds));
     match until {
         Some(until) => {
-            journal.set(&change, &Phase::AwaitingConfirmation { until })?;
-            super::watcher::start(&work.place.address(), &change.id)?;
+            let shown = shown_now(work.place, &change).await?;
+            journal.set(&change, &Phase::AwaitingConfirmation { until, shown })?;
         }
         None => journal.set(&change, &Phase::Committed)?,
     }

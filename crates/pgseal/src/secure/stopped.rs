@@ -112,6 +112,34 @@ pub(super) async fn observe(place: &mut Place, who: &Login) -> Result<Facts> {
     })
 }
 
+/// What the wire shows of a server that runs and has read its files as they are now, looked at on that port: at the
+/// address where it was looked at before, as long as it listens there. What the files leave open is as it was before.
+pub(super) async fn implied(place: &mut Place, port: u16, before: &View, who: &Login) -> Result<View> {
+    let version = place.version().await?;
+    let main = place.main_file().await?;
+    let files = place.settings(&main, version).await?;
+    let settings = settings(place, &files, version);
+    let hba = place.hba_file(version).await?;
+    let rules = rules(place, &hba, version).await?.ruleset(version);
+    let value = |name: &str| settings.get(name).map_or("", |setting| setting.value.as_str());
+    let listens_on = reached(&listened(value("listen_addresses")).await);
+    let known = before.at.map(|at| at.ip()).filter(|ip| listens_on.contains(ip));
+    let addresses: Vec<IpAddr> = known.into_iter().chain(listens_on).collect();
+    let on = parse_bool(value("ssl").as_bytes()) == Some(true);
+    let present = present::look(place, &settings).await.ok().filter(|present| present.key.is_ok());
+    let mut view = expected(present.as_ref().map(|present| &present.leaf), &rules, &addresses, port, who);
+    if !on {
+        view.certificate = None;
+    } else if present.is_none() {
+        // Then a reload changes nothing of what is served.
+        view.certificate.clone_from(&before.certificate);
+    }
+    if !rules.loads() || view.plaintext.is_none() {
+        view.plaintext = before.plaintext;
+    }
+    Ok(view)
+}
+
 /// The rules that a start would load.
 pub(super) async fn rules(place: &mut Place, hba: &Path, version: PgVersion) -> Result<Source> {
     fetch(&mut place.hands, &bytes_of_path(hba), version)

@@ -35,6 +35,8 @@ pub(crate) struct Wish {
     pub(crate) accept_crash_window: bool,
     /// What of a compose file is mended beside TLS.
     pub(crate) mends: Vec<Mend>,
+    /// Changes of other users' pgseals that are to be taken as they stand.
+    pub(crate) adopted: Vec<String>,
 }
 
 /// Clients have to show a certificate.

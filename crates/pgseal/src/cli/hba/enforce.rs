@@ -13,7 +13,7 @@ use super::super::{Outcome, write_bytes};
 use super::FileOptions;
 use super::source::read;
 use crate::failure::{Failure, Result};
-use crate::hba::enforcement::{Exception, enforced, is_enforced, without};
+use crate::hba::enforcement::{Exception, NOTE, enforced, is_enforced, without};
 use crate::hba::judged::{majors, readings_of, spelled, versions, versions_of};
 use crate::hba::loading::refused;
 use crate::hba::rewrite::{as_file, rewrite};
@@ -159,9 +159,9 @@ fn sealed(source: &Source, wanted: &[PgVersion], options: &Options) -> Result<Wi
     let Some(read) = loading.iter().max_by_key(|reading| reading.versions.last()) else {
         return Err(refused(source, &refusing));
     };
-    let text = enforced(&read.ruleset, &source.text, &exceptions, options.gss)?;
+    let text = enforced(&read.ruleset, &source.text, &exceptions, options.gss, NOTE)?;
     // The proof is about everything but what was asked for.
-    let strict = enforced(&read.ruleset, &source.text, &[], options.gss)?;
+    let strict = enforced(&read.ruleset, &source.text, &[], options.gss, NOTE)?;
     prove(source, &strict, &text, &proved_for)?;
     Ok(Wish { text, proved_for, do_not_load: versions_of(&refusing) })
 }

@@ -11,7 +11,7 @@ use super::Outcome;
 use super::eye::Eye;
 use crate::cli::options::Format;
 use crate::failure::{Ending, Failure, Result};
-use crate::hba::enforcement::enforced;
+use crate::hba::enforcement::{NOTE, enforced};
 use crate::hba::loading::first_errors;
 use crate::hba::source::Source;
 use crate::journal::state::ledger_file;
@@ -126,7 +126,7 @@ async fn rules(eye: &mut Eye, file: Option<&str>) -> Result<(Ruleset, World)> {
         }
     };
     let before = source.ruleset(version);
-    let after = enforced(&before, &source.text, &[], false)?;
+    let after = enforced(&before, &source.text, &[], false, NOTE)?;
     Ok((source.ruleset_of(after, version), world))
 }
 

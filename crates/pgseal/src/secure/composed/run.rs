@@ -195,6 +195,7 @@ async fn carry_out(errand: &Errand<'_>, mut place: Place, work: Work) -> Result<
     if how.only_plan {
         return Ok(done);
     }
+    super::super::others::none_unknown(&done.facts, &wish.adopted, word)?;
     for write in done.plan.writes() {
         place.must_take(&write.path).await?;
     }
