@@ -63,7 +63,7 @@ fn an_edit_beside_our_block_outlives_a_change_that_is_undone() {
     assert!(undone["kept"][0]["path"].as_str().unwrap_or_default().ends_with("postgresql.conf"), "{undone}");
     assert!(undone["kept"][0]["diff"].as_str().unwrap_or_default().contains("-ssl = 'on'"), "{undone}");
     let now = living.read("postgresql.conf");
-    assert!(now.starts_with(&conf) && now.contains("work_mem = '7MB'") && !now.contains("pgseal"), "{now}");
+    assert!(now.starts_with(&conf) && now.contains("work_mem = '7MB'") && !now.contains("# pgseal"), "{now}");
     assert_eq!(living.shown(), Shown::Plaintext);
 }
 
@@ -84,7 +84,8 @@ fn another_users_change_is_seen_and_left_alone() {
     refused.complains("was made by another user's pgseal").complains("/var/lib/pgseal").complains("--adopt");
     assert_eq!(living.kept_files(), half, "nothing was changed");
     // Whoever made it goes on as if nobody had been there.
-    living.secure(&["--enforce"], one).run().succeeded();
+    let again = living.verb("secure", &["--yes", "--enforce", "--new-ca"], one);
+    again.arg(living.ca_of(one)).run().succeeded();
     living.verb("undo", &["--allow-insecure"], one).run().succeeded();
     assert_eq!(living.kept_files(), before);
     // One that stands can be taken as it is.
