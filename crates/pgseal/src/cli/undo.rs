@@ -130,18 +130,17 @@ pub(crate) async fn undo(options: Undo) -> Result<Outcome> {
     let shield = Shield::default();
     let undone = take_back(&options, &shield);
     let (change, seen, kept) = interruptible(&shield, undone).await?;
-    said(&options, &change.id, Some(seen), &kept)
+    said(&options, &change.id, Some(&seen), &kept)
 }
 
-fn said(options: &Undo, id: &str, seen: Option<Seen>, kept: &[Kept]) -> Result<Outcome> {
-    let name = match &seen {
+fn said(options: &Undo, id: &str, seen: Option<&Seen>, kept: &[Kept]) -> Result<Outcome> {
+    let name = match seen {
         Some(Seen::OnTheWire | Seen::AsTheFilesSay(_)) => Some("on-the-wire"),
         Some(Seen::Otherwise { .. }) => Some("otherwise"),
         Some(Seen::NoServer) => Some("no-server"),
         None => None,
     };
-    let words =
-        seen.as_ref().map_or_else(|| "the settings are what they were before".to_owned(), Seen::words);
+    let words = seen.map_or_else(|| "the settings are what they were before".to_owned(), Seen::words);
     let otherwise = matches!(seen, Some(Seen::Otherwise { .. }));
     let text = match options.format {
         Format::Human => {

@@ -221,6 +221,15 @@ fn looked_at(seen: &Seen) -> String {
     }
 }
 
+/// What a run that was cut off left: taken back, or where this one only looks kept in mind.
+async fn left_behind(place: &mut Place, how: &How, under_way: &UnderWay) -> Result<Option<String>> {
+    if !how.only_plan {
+        return recover::cut_off(place).await;
+    }
+    *under_way.unfinished.borrow_mut() = recover::unfinished_of(place).await?;
+    Ok(None)
+}
+
 async fn carry_out(
     word: &str,
     wish: &Wish,
@@ -233,12 +242,7 @@ async fn carry_out(
     let mut place = Target::place(word).await?;
     place.written_as_root_in(wish.as_root.iter().cloned());
     *under_way.lock.borrow_mut() = Some(place.lock().await?);
-    let recovered = if how.only_plan {
-        *under_way.unfinished.borrow_mut() = recover::unfinished_of(&mut place).await?;
-        None
-    } else {
-        recover::cut_off(&mut place).await?
-    };
+    let recovered = left_behind(&mut place, how, under_way).await?;
     if !how.only_plan {
         previous_keys::past_their_time(&mut place, OffsetDateTime::now_utc()).await?;
     }
