@@ -69,6 +69,7 @@ fn options_that_lack_something_are_refused_first() {
             &["--except", "app@127.0.0.1", "--until", "2099-01-01"],
             &["--except", "app@nowhere", "--until", "2099-01-01", "--enforce"],
             &["--except", "app@127.0.0.1", "--until", "soon", "--enforce"],
+            &["--except", "app@127.0.0.1", "--until", "2020-01-31", "--enforce"],
             &["--confirm-within", "2d"],
             &["--end-plaintext-sessions"],
             &["--cert", "a"],

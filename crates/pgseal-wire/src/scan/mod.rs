@@ -19,7 +19,7 @@ mod plan;
 mod probe;
 mod told;
 
-pub use driver::{Limits, Recording, Target, scan, scan_recorded};
+pub use driver::{Limits, Recording, Target, greet, scan, scan_recorded};
 pub use estimate::Estimate;
 pub use hunt::{Hunt, Preference, Trial};
 pub use knowledge::{Features, Knowledge, MOST_CONNECTIONS, StartupKey, Wish};

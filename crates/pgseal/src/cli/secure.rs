@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser};
 use pgseal_conf::hba::ClientCertificate;
 use pgseal_pki::{KeyType, SubjectAltName, Validity};
-use time::Date;
 use time::macros::format_description;
+use time::{Date, OffsetDateTime};
 
 use super::Outcome;
 use super::options::{Format, folder_of_roots};
@@ -415,6 +415,9 @@ fn exceptions(options: &Options) -> Result<Vec<Exception>> {
     let Some(until) = &options.until else { return Ok(Vec::new()) };
     let until = Date::parse(until, format_description!("[year]-[month]-[day]"))
         .map_err(|_| Failure::usage(format!("--until {until} is no date")).hint("--until 2027-01-31"))?;
+    if until < OffsetDateTime::now_utc().date() {
+        return Err(Failure::usage(format!("--until {until} is past")).hint("a day to come"));
+    }
     options.except.iter().map(|word| Exception::parse(word, until)).collect()
 }
 

@@ -317,6 +317,7 @@ impl Known {
             own_names: Vec::new(),
             sessions: self.sessions.iter().map(SeenThen::now).collect(),
             recorded: BTreeMap::new(),
+            start_refused: Vec::new(),
             rules_moved: None,
             roles,
             without_scram: Vec::new(),

@@ -81,10 +81,35 @@ impl Place {
         if self.hands.look(folder).await?.is_none() {
             return Ok(());
         }
+        self.may_give_on(path).await?;
         match self.hands.ask(&Request::MayWrite { path: folder.to_owned() }, &[]).await?.0 {
             Reply::Done => Ok(()),
             other => Err(nothing(self.hands.unexpected("write files in", folder, &other))),
         }
+    }
+
+    /// A file is replaced by one of the same owner and group, and only who belongs to a group may give files to it
+    /// (chown(2)).
+    async fn may_give_on(&mut self, path: &Path) -> Result<()> {
+        let Some((real, status)) = self.hands.look(path).await? else { return Ok(()) };
+        let user = self.hands.user();
+        let theirs = status.uid == user.uid && (status.gid == user.gid || user.groups.contains(&status.gid));
+        if user.uid == 0 || theirs {
+            return Ok(());
+        }
+        Err(Failure::new(format!(
+            "could not replace {} as it is: its owner and group ({}:{}) are not {}'s to give",
+            real.display(),
+            status.uid,
+            status.gid,
+            user.name
+        ))
+        .because("a file is replaced by one of the same owner and group; nothing was changed")
+        .hint(format!(
+            "chown {} {}, or make that user a member of the group, then again",
+            user.name,
+            real.display()
+        )))
     }
 
     /// Puts a new file beside another one, in the name in which that one is written.

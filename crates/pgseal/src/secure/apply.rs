@@ -2,6 +2,7 @@
 //! a proof. Whoever calls it takes everything back when it fails.
 
 use std::cell::Cell;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,12 +11,14 @@ use time::OffsetDateTime;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
+use super::edges::{self, Edges};
 use super::facts::Facts;
 use super::log::Mark;
 use super::observe::PEM;
 use super::plan::{Plan, Stage, StageKind, Write};
 use super::prove::{promised, prove};
 use super::restart;
+use super::settings::satisfies;
 use crate::failure::{Failure, Result};
 use crate::faults;
 use crate::journal::{
@@ -137,13 +140,15 @@ pub(crate) async fn apply(work: &mut Work<'_>, change: &Change) -> Result<Proof>
     let mut proof = None;
     for stage in work.plan.stages.iter().filter(|stage| !stage.steps.is_empty()) {
         let broken = errors(work.held).await?;
+        let before = edges_before(work, stage).await;
         for write in stage.steps.iter().flat_map(|step| &step.writes) {
             put(work.place, work.reached, &work.plan.id, write).await?;
         }
         faults::step("a stage is written");
         nothing_new_is_wrong(work.held, &broken).await?;
+        restart::lists_load(work.place, work.facts).await?;
         let log = Mark::here(work.place, work.held).await;
-        proof = Some(match loaded_and_proved(work, stage, &log).await {
+        proof = Some(match loaded_and_proved(work, stage, &log, before.as_ref()).await {
             Ok(proof) => proof,
             // The reason for whatever it was stands there alone.
             Err(failure) => return Err(failure.because_all(log.reasons(work.place, work.held).await)),
@@ -156,19 +161,44 @@ pub(crate) async fn apply(work: &mut Work<'_>, change: &Change) -> Result<Proof>
     }
 }
 
-async fn loaded_and_proved(work: &mut Work<'_>, stage: &Stage, log: &Mark) -> Result<Proof> {
+async fn loaded_and_proved(
+    work: &mut Work<'_>,
+    stage: &Stage,
+    log: &Mark,
+    before: Option<&Edges>,
+) -> Result<Proof> {
     reload_and_wait(work.place, work.held).await?;
-    proved(work, stage, log).await
+    proved(work, stage, log, before).await
+}
+
+/// What hellos come to before TLS settings change under a certificate that stays: they alone tell then, where the log
+/// does not.
+async fn edges_before(work: &Work<'_>, stage: &Stage) -> Option<Edges> {
+    if stage.kind != StageKind::Tls || !serves_what_it_served(work) {
+        return None;
+    }
+    edges_now(work).await
+}
+
+async fn edges_now(work: &Work<'_>) -> Option<Edges> {
+    let address = work.facts.addresses.first()?;
+    Some(edges::look(SocketAddr::new(*address, work.facts.port), &work.plan.wished).await)
 }
 
 /// The proof of a server where nothing was to be done.
 pub(crate) async fn look_again(work: &mut Work<'_>) -> Result<Proof> {
     let inside = work.place.session(&work.server, work.who).await?;
     let proof = prove(work.facts, work.plan, work.who, &inside, OffsetDateTime::now_utc()).await;
-    let restart = restart::claim(work.place, &inside, &work.plan.leaf).await;
+    let mut proof = match proof {
+        Ok(proof) => proof,
+        Err(failure) => {
+            inside.close().await;
+            return Err(failure);
+        }
+    };
+    let already = &work.facts.start_refused;
+    restart::add_claim(work.place, &inside, &work.plan.leaf, already, &mut proof).await;
     inside.close().await;
-    let mut proof = proof?;
-    proof.add(restart);
     Ok(proof)
 }
 
@@ -235,10 +265,10 @@ fn lost(why: &str) -> Failure {
 }
 
 /// A new login from inside, then every claim; one that was promised and does not hold is an error.
-async fn proved(work: &mut Work<'_>, stage: &Stage, log: &Mark) -> Result<Proof> {
+async fn proved(work: &mut Work<'_>, stage: &Stage, log: &Mark, before: Option<&Edges>) -> Result<Proof> {
     let mut proof = look_again(work).await?;
     if stage.kind == StageKind::Tls && serves_what_it_served(work) {
-        proof.add(taken_up(work, log).await);
+        proof.add(taken_up(work, log, before).await);
     }
     let for_rules = work.plan.enforce || work.plan.clients.is_some();
     let kind = if for_rules && stage.kind == StageKind::Tls && !work.plan.has(StageKind::Rules) {
@@ -248,7 +278,8 @@ async fn proved(work: &mut Work<'_>, stage: &Stage, log: &Mark) -> Result<Proof>
     };
     let counts = |claim: &Claim| {
         promised(claim.name, work.plan, kind, work.who, work.excepted)
-            || (claim.name, claim.holds) == (ClaimName::SettingsTakenUp, Some(false))
+            || (claim.name == ClaimName::SettingsTakenUp
+                && (claim.holds == Some(false) || changes_tls(work.facts, work.plan)))
     };
     let failed: Vec<String> = proof
         .claims
@@ -268,11 +299,27 @@ fn serves_what_it_served(work: &Work<'_>) -> bool {
     work.facts.view.certificate == Some(work.plan.leaf.fingerprint().to_string())
 }
 
-async fn taken_up(work: &mut Work<'_>, log: &Mark) -> Claim {
+/// Whether a setting of TLS is to hold that did not hold before.
+fn changes_tls(facts: &Facts, plan: &Plan) -> bool {
+    let mut of_tls = plan.wished.iter().filter(|wish| wish.name.starts_with("ssl"));
+    of_tls.any(|wish| !satisfies(wish, facts.setting(wish.name)))
+}
+
+async fn taken_up(work: &mut Work<'_>, log: &Mark, before: Option<&Edges>) -> Claim {
     let name = ClaimName::SettingsTakenUp;
     match log.taken_up(work.place, work.held).await {
         Ok(Ok(())) => Claim::holds(name, "the server's log tells of the reload, and of nothing amiss"),
         Ok(Err(line)) => Claim::fails(name, line, "it goes on with the TLS that it had"),
-        Err(why) => Claim::cannot_tell(name, why),
+        Err(why) => {
+            // All of the TLS settings are taken up, or none (be-secure-openssl.c, be_tls_init).
+            let now = edges_now(work).await;
+            match before.zip(now.as_ref()).and_then(|(before, now)| now.unlike(before)) {
+                Some(edge) => Claim::holds(name, format!("{edge} fares on the wire as it did not before")),
+                None => Claim::cannot_tell(
+                    name,
+                    format!("nothing on the wire differs from before, and the log does not tell: {why}"),
+                ),
+            }
+        }
     }
 }

@@ -39,6 +39,8 @@ pub(crate) struct Facts {
     /// `postgresql.auto.conf`.
     pub(crate) auto: Option<ServerFile>,
     pub(crate) hba: ServerFile,
+    /// What a start would refuse of the configuration already, beside the files of TLS.
+    pub(crate) start_refused: Vec<String>,
     /// The same with all that it includes.
     pub(crate) rules: Source,
     /// What it is to hold instead, where its place is taken by a file that goes.

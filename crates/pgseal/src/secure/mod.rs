@@ -1,17 +1,21 @@
 //! A server that lives, taken to TLS and then to TLS only: observe, judge, plan, apply, verify; back
 //! again when it does not verify.
 
+mod admission;
 pub(crate) mod apply;
 mod authentication;
+mod by_postgres;
 pub(crate) mod certificate;
 mod client_rules;
 pub(crate) mod clients;
 pub(crate) mod composed;
+mod edges;
 pub(crate) mod edits;
 pub(crate) mod examine;
 pub(crate) mod facts;
 pub(crate) mod fixed;
 pub(crate) mod judge;
+mod lists;
 pub(crate) mod lockout;
 pub(crate) mod log;
 mod log_lines;

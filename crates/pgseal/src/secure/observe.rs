@@ -79,6 +79,7 @@ pub(crate) async fn observe(
         taken_by_upgrade: super::upgrade::taken(place).await?,
         fixed: FixedPair::find(place, &settings).await,
         hybrid_groups: hybrid_groups(place, server, version).await,
+        start_refused: super::restart::refusals(place, session, &settings).await.unwrap_or_default(),
         settings,
         files,
         main,

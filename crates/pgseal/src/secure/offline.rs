@@ -7,27 +7,23 @@ use pgseal_conf::settings::Settings;
 use time::OffsetDateTime;
 
 use super::apply::{put, write_down};
+use super::by_postgres::read_by_postgres;
 use super::certificate::{self, choose};
 use super::facts::Facts;
 use super::judge::judge;
 use super::plan::{Plan, StageKind, closes_every_path, plan};
 use super::run::{Done, Errand, State, UnderWay, fit_to_be_changed, issuer_is_known, newer_source, to_found};
 use super::settings::satisfies;
-use super::stopped::{observe, program, rules, settings};
+use super::stopped::{observe, rules, settings};
 use super::wish::Wish;
 use super::{pending, restart};
-use crate::delegate::message::{Reply, Request};
 use crate::failure::{Failure, Result};
 use crate::faults;
 use crate::journal::{Change, Journal, Phase, Promise, fresh_id};
 use crate::place::Place;
 use crate::report::ask::yes_or_stop;
-use crate::server::said::last_lines;
 use crate::target::nobody_yet;
 use crate::verify::claim::{Claim, ClaimName, Proof};
-
-/// What a server program says of files that it does not take.
-const LINES: usize = 8;
 
 pub(super) async fn carry_out(
     errand: &Errand<'_>,
@@ -228,24 +224,4 @@ async fn taken_by_postgres(place: &mut Place) -> Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-/// `postgres -C NAME`, with the words of the last start; `None`: the program is not known, or not to be run here.
-async fn read_by_postgres(place: &mut Place, name: &str) -> Result<Option<Result<String, Vec<String>>>> {
-    let Some(program) = program(place).await? else { return Ok(None) };
-    let mut arguments = vec!["-C".to_owned(), name.to_owned()];
-    arguments.extend(place.words_of_the_last_start().await?);
-    let config_file = place.main_file().await?.display().to_string();
-    // Said last, and so beyond doubt: a cluster may have been started in another way the last time.
-    arguments.extend(["-c".to_owned(), format!("config_file={config_file}")]);
-    arguments.extend(["-D".to_owned(), place.data.display().to_string()]);
-    let request = Request::Run { program, arguments, folder: place.data.clone() };
-    Ok(match place.hands.ask(&request, &[]).await? {
-        (Reply::Ran { success: true, .. }, said) => {
-            Some(Ok(String::from_utf8_lossy(&said).lines().next().unwrap_or_default().to_owned()))
-        }
-        (Reply::Ran { success: false, .. }, said) => Some(Err(last_lines(&said, LINES))),
-        // One that is not there any more tells nothing.
-        _ => None,
-    })
 }

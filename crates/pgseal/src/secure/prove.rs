@@ -1,10 +1,14 @@
 //! What a stage promised, held against the wire and a real session.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+
 use pgseal_pki::{Certificate, Fingerprint, LibpqRules, libpq_matches};
 use pgseal_wire::{Roots, Session, SslNegotiation};
 use time::OffsetDateTime;
 
+use super::admission::kept_out;
 use super::clients;
+use super::edges;
 use super::facts::Facts;
 use super::plan::{Plan, StageKind};
 use super::settings::{hybrid_of, satisfies};
@@ -22,8 +26,20 @@ const OFFERED: &str = "X25519MLKEM768";
 /// What is to be proved of the server after the plan.
 pub(crate) fn subject(facts: &Facts, plan: &Plan, who: &Login) -> Subject {
     let promised: Vec<String> = plan.names.iter().map(ToString::to_string).collect();
-    let subject = subject_of(facts, &plan.leaf, promised, plan.authority.as_ref(), who);
-    Subject { wants_certificates: plan.clients.is_some() || clients::are_asked(facts, who), ..subject }
+    let from = facts.addresses.first().and_then(|address| source(*address));
+    Subject {
+        kept_out: from.and_then(|from| kept_out(facts, plan, who, from)),
+        wants_certificates: plan.clients.is_some() || clients::are_asked(facts, who),
+        ..subject_of(facts, &plan.leaf, promised, plan.authority.as_ref(), who)
+    }
+}
+
+/// The address that the server sees when we connect to it, as the system routes it. Nothing is sent.
+fn source(to: IpAddr) -> Option<IpAddr> {
+    let any: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind((any, 0)).ok()?;
+    socket.connect((to, 9)).ok()?;
+    Some(socket.local_addr().ok()?.ip())
 }
 
 /// The same for a certificate that is there already. Without names promised its own first one is taken.
@@ -58,6 +74,7 @@ pub(crate) fn subject_of(
         password: who.password.clone(),
         certificate: who.certificate.clone(),
         wants_certificates: false,
+        kept_out: None,
     }
 }
 
@@ -70,7 +87,7 @@ pub(crate) async fn prove(
     now: OffsetDateTime,
 ) -> Result<Proof> {
     let mut proof = prove_with(&subject(facts, plan, who), Some(inside), now).await?;
-    proof.add(settings_in_force(plan, inside).await);
+    proof.add(settings_in_force(facts, plan, inside).await);
     if let (Some(hybrid), Some(address)) = (hybrid_of(&plan.wished), facts.addresses.first()) {
         if hybrid == OFFERED {
             proof.add(post_quantum(&view::exchanged(*address, facts.port).await));
@@ -86,7 +103,8 @@ pub(crate) async fn prove(
     Ok(proof)
 }
 
-async fn settings_in_force(plan: &Plan, inside: &Session) -> Claim {
+/// What the server says of its files, and what it does: it goes on with the TLS that it had where it could not follow them.
+async fn settings_in_force(facts: &Facts, plan: &Plan, inside: &Session) -> Claim {
     let name = ClaimName::SettingsInForce;
     let mut wrong = Vec::new();
     for wish in &plan.wished {
@@ -96,10 +114,27 @@ async fn settings_in_force(plan: &Plan, inside: &Session) -> Claim {
             Err(why) => return Claim::cannot_tell(name, why),
         }
     }
-    if wrong.is_empty() {
-        Claim::holds(name, format!("{} settings in a new session", plan.wished.len()))
-    } else {
-        Claim::fails(name, wrong.join("; "), "something else beats what was written")
+    if !wrong.is_empty() {
+        return Claim::fails(name, wrong.join("; "), "something else beats what was written");
+    }
+    let Some(address) = facts.addresses.first() else {
+        return Claim::cannot_tell(name, "there is no address to try");
+    };
+    let seen = edges::look(SocketAddr::new(*address, facts.port), &plan.wished).await;
+    match seen.wrong() {
+        Err(why) => Claim::cannot_tell(name, why),
+        Ok(wrong) if !wrong.is_empty() => Claim::fails(
+            name,
+            wrong.join("; "),
+            "the server says that it has the settings, and goes on without",
+        ),
+        Ok(_) => {
+            let refused = seen.refused().join(", ");
+            Claim::holds(
+                name,
+                format!("{} settings in a new session; on the wire refused: {refused}", plan.wished.len()),
+            )
+        }
     }
 }
 

@@ -93,6 +93,7 @@ pub(super) async fn observe(place: &mut Place, who: &Login) -> Result<Facts> {
         auto,
         hba,
         rules,
+        start_refused: Vec::new(),
         rules_moved: None,
         tls_folder_is_there: place.hands.look(&tls_folder).await?.is_some(),
         tls_folder,

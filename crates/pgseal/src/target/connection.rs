@@ -86,6 +86,7 @@ pub(crate) async fn connection_subject(text: &str, sslrootcert: Option<&str>) ->
         password,
         certificate,
         wants_certificates: false,
+        kept_out: None,
     })
 }
 

@@ -42,6 +42,7 @@ pub(crate) fn folder_subject(folder: &Folder, settings: &Settings) -> Subject {
         password,
         certificate: ClientCertificate::None,
         wants_certificates: false,
+        kept_out: None,
     }
 }
 

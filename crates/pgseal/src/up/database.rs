@@ -59,6 +59,7 @@ async fn administer(subject: &Subject) -> Result<Session> {
         password: subject.password.clone(),
         certificate: ClientCertificate::None,
         wants_certificates: false,
+        kept_out: None,
     };
     let check = Check::ChainAndName(roots.clone());
     // A server in a container may still be on its way when its port answers.

@@ -80,7 +80,12 @@ async fn connects(
             Claim::holds(name, format!("{version}, no login tried: the server asks for {request}"))
         }
         (Ok(FirstAnswer::Refused(error)), _) if error.is(SqlState::INVALID_AUTHORIZATION) => {
-            Claim::fails(name, format!("TLS as wished, {version}"), error.to_string())
+            match &subject.kept_out {
+                Some(why) => {
+                    Claim::holds(name, format!("{version}, and refused as before the change: {why}"))
+                }
+                None => Claim::fails(name, format!("TLS as wished, {version}"), error.to_string()),
+            }
         }
         // Full, or starting: nothing that pg_hba.conf said.
         (Ok(FirstAnswer::Refused(error)), _) => Claim::cannot_tell(name, error.to_string()),

@@ -29,7 +29,7 @@ pub(crate) async fn prove_with(
     // Where somebody is inside already, over the server's own socket, they see more than a login may.
     let looks = inside.map_or_else(|| session.as_ref(), Ok);
     proof.add(hba::claim(subject, looks).await);
-    session::claims(&session, &mut proof).await;
+    session::claims(subject, &session, &mut proof).await;
     if subject.wants_certificates {
         clients::claims(subject, &session, &mut proof).await;
     }

@@ -48,6 +48,9 @@ pub(super) async fn login(subject: &Subject, trusted: Option<Trusted>) -> Result
     if subject.password.is_none() && !matches!(subject.certificate, ClientCertificate::Ready(_)) {
         return Err(NoSession::NotTried("no password was given to log in with".into()));
     }
+    if let Some(why) = &subject.kept_out {
+        return Err(NoSession::NotTried(why.clone()));
+    }
     let address = subject.addresses.first().copied();
     let address = address.ok_or_else(|| NoSession::NotTried("there is no address to log in at".into()))?;
     match (trusted, &subject.roots, &subject.issued) {
@@ -103,8 +106,14 @@ pub(crate) fn credentials(subject: &Subject, channel_binding: ChannelBinding) ->
 }
 
 /// What pg_stat_ssl says of our own session, and how the login was bound.
-pub(super) async fn claims(session: &Result<Session, NoSession>, proof: &mut Proof) {
+pub(super) async fn claims(subject: &Subject, session: &Result<Session, NoSession>, proof: &mut Proof) {
     match session {
+        Err(_) if subject.kept_out.is_some() => {
+            let why = subject.kept_out.as_deref().unwrap_or_default();
+            for name in [ClaimName::SessionEncrypted, ClaimName::ChannelBinding] {
+                proof.leave_out(name, format!("no login can be made over TLS: {why}"));
+            }
+        }
         Ok(session) => {
             proof.add(encrypted(session).await);
             let method = session.method();

@@ -37,6 +37,8 @@ pub(crate) struct Subject {
     pub(crate) certificate: ClientCertificate,
     /// Whether clients are to show one: then that is looked at, too.
     pub(crate) wants_certificates: bool,
+    /// Why no login of this user can be made over TLS, where the server's rules are known to say so.
+    pub(crate) kept_out: Option<String>,
 }
 
 /// What is known of the certificate that should be served.

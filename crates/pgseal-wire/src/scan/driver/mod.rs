@@ -5,6 +5,7 @@ mod clear;
 mod hello;
 mod pace;
 mod secure;
+mod single;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use self::pace::Pace;
+pub use self::single::greet;
 use super::knowledge::{Knowledge, Wish};
 use super::learn::learn;
 use super::plan::next_probes;
