@@ -2,7 +2,7 @@
 //! no proof, whatever the server says of itself; and what was so before the change is not held against it.
 
 use crate::harness::{
-    APP, Account, Holds, Living, PASSWORD, SUPERUSER, claim, claims, record, versions_in_turn,
+    APP, Account, Forge, Living, NO, PASSWORD, SUPERUSER, claim, claims, record, versions_in_turn,
 };
 
 fn by() -> Account {
