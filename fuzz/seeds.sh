@@ -100,6 +100,79 @@ pki_bundle() {
     rm -f ./*.pem ./*.key ./request ./config ./*.srl
 }
 
+# A handshake message of TLS: its type in octal and, for printf, its body.
+tls_message() {
+    # shellcheck disable=SC2059
+    printf "$2" >body
+    length=$(wc -c <body)
+    # shellcheck disable=SC2059
+    printf "\\$1\\000\\$(printf %03o $((length / 256)))\\$(printf %03o $((length % 256)))"
+    cat body
+    rm body
+}
+
+# One record of TLS: its type in octal; its content is read.
+tls_record() {
+    cat >content
+    length=$(wc -c <content)
+    # shellcheck disable=SC2059
+    printf "\\$1\\003\\003\\$(printf %03o $((length / 256)))\\$(printf %03o $((length % 256)))"
+    cat content
+    rm content
+}
+
+random='0123456789abcdef0123456789abcdef'
+retry='\317\041\255\164\345\232\141\021\276\035\214\002\036\145\270\221\302\242\021\026\172\273\214\136\007\236\011\342\310\250\063\234'
+# renegotiation_info, extended_master_secret, encrypt_then_mac, session_ticket, status_request, ALPN.
+extensions='\000\046\377\001\000\001\000\000\027\000\000\000\026\000\000\000\043\000\000\000\005\000\000\000\020\000\015\000\013\012postgresql'
+
+wire_server_hello() {
+    printf '\377\003\003'"$random"'\000\300\053\000' >bare
+    printf '\001\003\003'"$random"'\004name\000\057\001'"$extensions" >extended
+    printf '\377\003\003'"$retry"'\000\023\002\000\000\014\000\053\000\002\003\004\000\063\000\002\000\035' >retry
+}
+
+# Two certificates that are none, and one that is.
+wire_certificate_message() {
+    printf '\377\000\000\012\000\000\003one\000\000\001x' >none
+    config
+    certificates
+    openssl x509 -in issued.pem -outform der -out der
+    length=$(wc -c <der)
+    # shellcheck disable=SC2059
+    {
+        printf "\\377\\000\\$(printf %03o $(((length + 3) / 256)))\\$(printf %03o $(((length + 3) % 256)))"
+        printf "\\000\\$(printf %03o $((length / 256)))\\$(printf %03o $((length % 256)))"
+        cat der
+    } >issued
+    rm -f ./*.pem ./*.key ./request ./config ./*.srl der
+}
+
+wire_tls_flight() {
+    {
+        printf '\007\003'
+        {
+            tls_message 002 '\003\003'"$random"'\000\300\053\000'"$extensions"
+            tls_message 013 '\000\000\006\000\000\003one'
+            tls_message 014 '\003\000\027\004key!\004\003\000\002ok'
+            tls_message 015 '\001\100\000\002\004\003\000\006\000\0040\0020\000'
+            tls_message 016 ''
+        } | tls_record 026
+    } >flight
+    { printf '\001\002'; tls_message 002 '\003\003'"$retry"'\000\023\002\000\000\014\000\053\000\002\003\004\000\063\000\002\000\035' | tls_record 026; } >retry
+    { printf '\002\001'; printf '\002\106' | tls_record 025; } >alert
+    printf '\001\001\200\056\004\000\001\000\002' >ssl2
+    printf '\005\005HTTP/1.1 400 Bad Request\r\n\r\n' >web_server
+}
+
+wire_scan_conversation() {
+    # Whole: TLS 1.3 with a retry each time, then refusals.
+    printf '\000\000\007\006\003\001\000\000\007\006\001\002\000\000\007\006\000\000\000' >whole
+    printf '\001\000\007\001\000\000\000\000' >quick
+    printf '\002\000\001\000\001\003\004\000\000\000\000\000\002' >without
+}
+
 case $target in
-wire_backend_messages | wire_authentication | pki_certificate | pki_bundle) "$target" ;;
+wire_backend_messages | wire_authentication | wire_certificate_message | wire_scan_conversation | wire_server_hello | \
+    wire_tls_flight | pki_certificate | pki_bundle) "$target" ;;
 esac

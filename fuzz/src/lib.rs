@@ -4,6 +4,7 @@
 mod cut;
 mod files;
 mod rules;
+pub mod tls;
 
 pub use cut::{after_line, lossy_line};
 pub use files::{Beside, in_folder};
