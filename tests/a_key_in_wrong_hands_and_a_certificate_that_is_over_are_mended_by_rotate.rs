@@ -68,6 +68,15 @@ fn an_expired_certificate_and_an_expired_ca_are_mended_with_the_ca_of_before() {
         ran.says("was not valid").says("certificate verify failed");
         living.psql("verify-full").run("SELECT 1").succeeded();
 
+        // Whoever wants the expired one back has to say so.
+        let mended = served(living.port());
+        let ran = living.verb("undo", &[], &by()).run().ended(1).complains("brings a certificate back");
+        ran.complains("it expired on").complains("nothing was changed").complains("--allow-insecure");
+        assert_eq!(served(living.port()), mended);
+        living.verb("undo", &["--allow-insecure"], &by()).run().succeeded();
+        living.psql("verify-full").run("SELECT 1").ended(2).complains("certificate verify failed");
+        living.verb("rotate", &["--validity", "90d"], &by()).run().succeeded();
+
         // Asked for, since it is good for years yet; an expired one is renewed unasked.
         let ran = living.verb("rotate", &["--renew-ca"], &by()).run().succeeded();
         ran.says("the CA was renewed").says("clients that verify need its new certificate");

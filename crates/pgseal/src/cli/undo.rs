@@ -7,6 +7,8 @@ use serde::Serialize;
 
 use super::Outcome;
 use super::options::Format;
+use time::OffsetDateTime;
+
 use crate::failure::{Ending, Failure, Result};
 use crate::interrupt::{Shield, interruptible};
 use crate::journal::{Change, Journal, Phase, Trouble, View};
@@ -15,6 +17,7 @@ use crate::report::escape::{for_terminal, lines_for_terminal};
 use crate::report::json::{self, SCHEMA_VERSION};
 use crate::report::screen::{Mark, Screen};
 use crate::report::stderr::say;
+use crate::secure::certificate::weak;
 use crate::secure::edits::Kept;
 use crate::secure::previous_keys::{self, PreviousKey};
 use crate::secure::restore::{self, Seen, restore_keeping, same, shown_now};
@@ -31,7 +34,7 @@ the wire shows something else than the files, 3 it could not be carried out."
 pub(crate) struct Undo {
     /// The server whose last change is to be undone
     target: String,
-    /// Also where plaintext is let in again
+    /// Also where plaintext is let in again, or a certificate comes back that clients should not take
     #[arg(long)]
     allow_insecure: bool,
     /// Where others edited a file since: take pgseal's marked blocks out of it, and leave what they wrote
@@ -187,10 +190,18 @@ async fn take_back(options: &Undo, shield: &Shield) -> Result<(Change, Seen, Vec
         Some((change, found)) => (change, found.taken_back()),
         None => (journal.last_committed()?.ok_or_else(nothing)?, Phase::Undone),
     };
-    let goes_to_plaintext = lets_more_in(&mut place, &change).await?;
+    let brings_back = if lets_more_in(&mut place, &change).await? {
+        Some("lets plaintext in again".to_owned())
+    } else {
+        unfit_before(&change).map(|why| format!("brings a certificate back: {why}"))
+    };
     let asked_already = matches!(journal.phase(&change)?, Phase::Undoing | Phase::Restored { .. });
-    if goes_to_plaintext && phase == Phase::Undone && !asked_already && !options.allow_insecure {
-        return Err(Failure::stopped(format!("undoing change {} lets plaintext in again", change.id))
+    if let Some(what) = brings_back
+        && phase == Phase::Undone
+        && !asked_already
+        && !options.allow_insecure
+    {
+        return Err(Failure::stopped(format!("undoing change {} {what}", change.id))
             .because(format!("before it the server showed: {}", restore::words(&change.view)))
             .because("nothing was changed")
             .hint(format!("pgseal undo {} --allow-insecure", options.target)));
@@ -224,6 +235,21 @@ async fn serves_nobody_else(place: &mut Place, change: &Change) -> Result<()> {
     Ok(())
 }
 
+/// Why clients should not take the certificate of before, where the change replaced it.
+fn unfit_before(change: &Change) -> Option<String> {
+    change.certificate.as_ref()?;
+    let before = pgseal_pki::read_bundle(change.served.as_ref()?.as_bytes()).ok()?;
+    let leaf = before.certificates.first()?;
+    let now = OffsetDateTime::now_utc();
+    if now > leaf.not_after() {
+        return Some(format!("it expired on {}", leaf.not_after().date()));
+    }
+    if now < leaf.not_before() {
+        return Some(format!("it is not valid before {}", leaf.not_before().date()));
+    }
+    weak(leaf)
+}
+
 /// Whether plaintext came further before the change than it does now. Where nobody can look, what was before decides.
 async fn lets_more_in(place: &mut Place, change: &Change) -> Result<bool> {
     let before = &change.view;
@@ -249,7 +275,7 @@ pub(crate) async fn confirm(options: Confirm) -> Result<Outcome> {
         return Err(Failure::stopped(format!("no change of {} awaits confirmation", options.target))
             .hint(format!("pgseal history {}", options.target)));
     };
-    if time::OffsetDateTime::now_utc().unix_timestamp() >= until {
+    if OffsetDateTime::now_utc().unix_timestamp() >= until {
         return Err(Failure::stopped(format!(
             "the time of change {} is over, and it is being undone",
             change.id

@@ -74,6 +74,9 @@ pub(crate) struct Change {
     pub(crate) compose: Option<ComposeChange>,
     /// What the wire showed before; of a server that did not run, what it would have shown.
     pub(crate) view: View,
+    /// The certificate that was served before, in PEM.
+    #[serde(default)]
+    pub(crate) served: Option<String>,
     /// What is to be proved of it later, where no server ran.
     #[serde(default)]
     pub(crate) promise: Option<Promise>,

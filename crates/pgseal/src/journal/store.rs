@@ -229,6 +229,7 @@ mod tests {
             compose: None,
             founded: None,
             view: super::super::View::default(),
+            served: None,
             promise: None,
         }
     }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use pgseal_pki::Certificate;
 use pgseal_wire::Session;
 use time::OffsetDateTime;
 use tokio::time::Instant;
@@ -119,6 +120,7 @@ pub(crate) fn write_down(
         records: plan.records.clone(),
         compose,
         view: facts.view.clone(),
+        served: facts.served.first().map(Certificate::pem),
         promise,
     };
     journal.begin(&change, &images)?;

@@ -246,6 +246,7 @@ impl Remote {
             target: None,
             compose: None,
             view: self.view.clone(),
+            served: None,
             promise: None,
         };
         journal.begin(&change, &[])?;
