@@ -101,10 +101,14 @@ fn of_settings() -> Vec<Ill> {
             living.write_hba("local all all reject\nhostssl all all all scram-sha-256\n");
         }),
         ill("exception-expired", |living| {
-            let words = ["--enforce", "--except", "app@127.0.0.1/32", "--until", "2020-01-01"];
+            let words = ["--enforce", "--except", "app@127.0.0.1/32", "--until", "2099-12-31"];
             living.prepend_hba("hostnossl all app 127.0.0.1/32 scram-sha-256");
             living.reload();
             living.secure(&words, &Account::current()).run().succeeded();
+            // Years later.
+            let rules = living.read("pg_hba.conf");
+            assert!(rules.contains("2099-12-31"), "{rules}");
+            living.write("pg_hba.conf", &rules.replace("2099-12-31", "2020-01-01"));
         }),
         Ill {
             reloaded: false,

@@ -70,7 +70,7 @@ impl<'s> Pgseal<'s> {
         self
     }
 
-    /// One variable more in an environment that holds `PATH`, `HOME` and `LANG` alone.
+    /// One variable more in an environment that holds `PATH`, `HOME` and `LANG` alone, and root's state folder.
     pub(crate) fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
         self.env.push((name.to_owned(), value.into()));
         self
@@ -136,6 +136,10 @@ impl<'s> Pgseal<'s> {
                 shell
             }
         };
+        if self.account.is_root() {
+            // Root's own is the machine's, for all sandboxes.
+            command.env("PGSEAL_STATE_DIR", home.join("journal"));
+        }
         command.current_dir(dir).args(self.args).envs(self.env);
         (command, self.stdin)
     }

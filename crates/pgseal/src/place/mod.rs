@@ -23,6 +23,8 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use pgseal_conf::ByteString;
+
 use crate::delegate::message::{Reply, Request};
 use crate::failure::{Failure, Result};
 use crate::faults;
@@ -80,6 +82,8 @@ pub(crate) struct Place {
     pub(crate) hands: Hands,
     /// The words of its next start, where they are not those of the last one.
     pub(crate) start: Option<Vec<String>>,
+    /// Program and arguments of the last start, until the server is looked for again: it may have been started anew.
+    last_start: Option<Vec<ByteString>>,
     /// Folders of root's in which root may write what the server's settings lead to.
     roots: Vec<PathBuf>,
 }
@@ -87,6 +91,7 @@ pub(crate) struct Place {
 impl Place {
     /// The server that runs on the data directory; a stranger's process is an error, and is left alone.
     pub(crate) async fn server(&mut self) -> Result<Option<RunningServer>> {
+        self.last_start = None;
         match self.hands.ask(&Request::FindServer { data: self.data.clone() }, &[]).await?.0 {
             Reply::Server(Found::Nothing) => Ok(None),
             Reply::Server(Found::Running(server)) => Ok(Some(server)),
@@ -155,6 +160,7 @@ impl Place {
     }
 
     async fn hang_up(&mut self) -> Result<()> {
+        self.last_start = None;
         match self.hands.ask(&Request::ReloadServer { data: self.data.clone() }, &[]).await?.0 {
             Reply::Reloaded(StopOutcome::Stopped { .. }) => Ok(()),
             Reply::Reloaded(StopOutcome::Stranger { pid, why }) => Err(self.stranger(pid, &why)),

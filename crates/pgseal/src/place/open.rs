@@ -58,8 +58,15 @@ impl Place {
         let data = container.data().to_owned();
         let hands = Hands::Within(Box::new(container));
         let layout = Layout::Container(name.to_owned());
-        let mut place =
-            Self { word: format!("container:{name}"), data, layout, hands, start: None, roots: Vec::new() };
+        let mut place = Self {
+            word: format!("container:{name}"),
+            data,
+            layout,
+            hands,
+            start: None,
+            last_start: None,
+            roots: Vec::new(),
+        };
         place.must_hold_a_cluster().await?;
         Ok(place)
     }
@@ -71,7 +78,8 @@ impl Place {
         let start = way.said.as_ref().filter(|_| container.rests()).map(|said| said.command.clone());
         let hands = Hands::Within(Box::new(container));
         let layout = Layout::Composed(way);
-        let mut place = Self { word: word.to_owned(), data, layout, hands, start, roots: Vec::new() };
+        let mut place =
+            Self { word: word.to_owned(), data, layout, hands, start, last_start: None, roots: Vec::new() };
         place.must_hold_a_cluster().await?;
         Ok(place)
     }
@@ -84,7 +92,8 @@ impl Place {
         let owner = owner(&data, found.uid)?;
         let hands = Hands::Here(Box::new(Delegate::start(&owner).await?));
         let roots = roots_of(&layout);
-        let mut place = Self { word: word.to_owned(), data, layout, hands, start: None, roots };
+        let mut place =
+            Self { word: word.to_owned(), data, layout, hands, start: None, last_start: None, roots };
         place.must_hold_a_cluster().await?;
         Ok(place)
     }

@@ -125,11 +125,11 @@ pub(super) async fn lists_load(place: &mut Place, facts: &Facts) -> Result<()> {
     // DH parameters that do not load are replaced at a reload (be-secure-openssl.c, initialize_dh).
     settings.remove("ssl_dh_params_file");
     for name in ["ssl_ca_file", "ssl_crl_file"] {
-        if let Some(value) = files.effective(name) {
-            let value = String::from_utf8_lossy(value.value().as_bytes()).into_owned();
-            let (source, boot) = (String::new(), String::new());
-            settings.insert(name.to_owned(), Setting { value, source, boot });
-        }
+        // Nothing says it: no file, whatever was loaded last.
+        let value =
+            files.effective(name).map(|value| String::from_utf8_lossy(value.value().as_bytes()).into_owned());
+        let (source, boot) = (String::new(), String::new());
+        settings.insert(name.to_owned(), Setting { value: value.unwrap_or_default(), source, boot });
     }
     match lists::look(place, &settings).await {
         Ok(_) => Ok(()),
