@@ -128,11 +128,12 @@ fn check_suites(server: &TlsServer, scanned: &Value, dice: &mut Dice) {
     }
 }
 
-/// At most as many as suites were taken, and 30: each of six versions costs one that is refused, four an order to prove.
+/// At most as many as suites were taken, and 40: each of six versions costs one that is refused, four an order to prove, and
+/// a busy machine some that are made again.
 fn check_connections(scanned: &Value) {
     let rows = scanned["suites"].as_array().unwrap().iter();
     let accepted: usize = rows.map(|row| row["accepted"].as_array().unwrap().len()).sum();
     let connections = scanned["connections"].as_u64().unwrap();
     assert!(accepted > 90, "{accepted} suites of all versions: {scanned:#}");
-    assert!(connections <= accepted as u64 + 30, "{connections} connections for {accepted} suites");
+    assert!(connections <= accepted as u64 + 40, "{connections} connections for {accepted} suites");
 }

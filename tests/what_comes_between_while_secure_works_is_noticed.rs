@@ -5,7 +5,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, kill_process};
 
@@ -210,12 +210,16 @@ fn what_is_served_because_of_somebody_elses_line_is_said_to_be_so() {
         living.secure(&["--enforce"], &by).run().succeeded();
         let (files, shown, auto) = (living.kept_files(), wire(&living), living.read("postgresql.auto.conf"));
         let ran = expired_meanwhile(&living, &["--reissue"]);
-        let ran = ran.ended(3).complains("and it could not be taken back").complains("valid now: ");
-        ran.complains("as they were, and the server does not show it").complains("try: pgseal undo");
+        // Ours goes back whole; the wire shows what the files say by now.
+        ran.ended(4).complains("valid now: ");
         living.psql("disable").run("SELECT 1").ended(2);
         living.write("postgresql.auto.conf", &auto);
-        living.verb("undo", &[], &by).run().succeeded().says("the wire shows what it showed before");
-        assert_eq!((living.kept_files(), wire(&living)), (files, shown));
+        living.reload();
+        let end = Instant::now() + LIMIT;
+        while wire(&living) != shown {
+            assert!(Instant::now() < end, "{:?} and not {shown:?}", wire(&living));
+        }
+        assert_eq!(living.kept_files(), files);
     }
 }
 
@@ -360,7 +364,8 @@ fn a_log_that_cannot_be_read_costs_the_reasons_and_nothing_else() {
         let conf = living.read("postgresql.conf");
         living.write("postgresql.conf", &format!("{conf}\nssl_ca_file = 'garbage.crt'\n"));
         let ran = living.secure(&["--enforce"], by).run().ended(4).complains("rolled back: ");
-        ran.complains("offers TLS: ").never_mentions("server log: ").complains("log could not be read: ");
+        // What pgseal sees for itself needs no log.
+        ran.complains("garbage.crt").never_mentions("server log: ");
         fs::remove_file(living.data().join("garbage.crt")).unwrap();
         living.write("postgresql.conf", &conf);
         assert_eq!((living.kept_files(), wire(&living)), (files, shown));

@@ -26,7 +26,7 @@ use crate::report::screen::Screen;
 use crate::report::stderr::say;
 use crate::secure::examine::examine;
 use crate::secure::pending::settle_first;
-use crate::target::{Asked, Target, connection_subject, folder_subject, led_to, own_certificate};
+use crate::target::{Asked, Target, certificate_at_home, connection_subject, folder_subject, led_to};
 use crate::verify::claim::Proof;
 use crate::verify::prove;
 use crate::verify::subject::Subject;
@@ -151,7 +151,7 @@ async fn running(folder: &Folder) -> Result<(Subject, Option<Tunnel>)> {
 
 /// With what the person shows to servers that ask for a certificate.
 fn ours(subject: Subject) -> Result<Subject> {
-    Ok(Subject { certificate: own_certificate()?, ..subject })
+    Ok(Subject { certificate: certificate_at_home()?, ..subject })
 }
 
 /// The folder's container, which has to run, and the way to it.

@@ -17,6 +17,11 @@ pub(crate) fn own_certificate() -> Result<ClientCertificate> {
     certificate_of(&asked)
 }
 
+/// The same for a server that is known by its folder: variables are meant for another one.
+pub(crate) fn certificate_at_home() -> Result<ClientCertificate> {
+    certificate_of(&Conninfo::default())
+}
+
 /// The same for parameters with defaults filled in. Files that were named and cannot be used are an error; what lies
 /// in the home and cannot is told to whoever needs it.
 pub(super) fn certificate_of(asked: &Conninfo) -> Result<ClientCertificate> {
