@@ -148,6 +148,12 @@ fn of_certificates() -> Vec<Ill> {
                 .expect("it is the test's");
             living.append_conf("ssl_cert_file = 'weak.crt'\nssl_key_file = 'weak.key'");
         }),
+        // Key and certificate in one file.
+        ill("key-weak", |living| {
+            let words = "openssl req -x509 -newkey rsa:1024 -nodes -subj /CN=localhost -days 90 \
+                         -addext subjectAltName=DNS:localhost -keyout /dev/stdout";
+            put(living, &openssl(living, words));
+        }),
         ill("channel-binding-impossible", |living| {
             put(living, &Forge::new("another").ed25519_leaf(&["localhost"]).one_pem());
         }),

@@ -1,9 +1,15 @@
 //! Before plaintext is refused, or old TLS, pgseal says whom that would hit: every client that is connected now and could
 //! not come back is named, and nothing is changed unless somebody says that this is known.
 
+use std::fs;
+use std::time::Duration;
+
 use crate::harness::{
     APP, APP_PASSWORD, Account, Living, PASSWORD, Psql, Ran, Resident, SUPERUSER, record, versions,
+    versions_in_turn,
 };
+
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A change that was stopped before anything was written.
 #[track_caller]
@@ -134,8 +140,17 @@ fn one_user_may_go_on_for_a_while() {
         let by = Account::current();
         living.secured(&by);
         let excepted = Resident::new(&living, living.psql("disable"), "excepted");
+        let other = Resident::new(&living, living.psql_as(SUPERUSER, PASSWORD, "disable"), "other");
         let words = ["--enforce", "--except", "app@127.0.0.1/32", "--until", "2099-12-31"];
-        living.secure(&words, &by).run().succeeded();
+        stopped(&living, &words).complains("1 client that is connected now").complains("\"other\"");
+        let words = [&words[..], &["--even-if-locked-out", "--end-plaintext-sessions"]].concat();
+        let ran = living.secure(&words, &by).run().succeeded();
+        let ran = ran.says("1 session, which the rules let come again");
+        ran.says("1 session from before, 1 of them ended now; new ones are refused");
+        other.was_ended();
+        // Nor is it ended where nothing else is to be done.
+        let again = living.secure(&words, &by).run().succeeded();
+        again.says("1 session, which the rules let come again").never_mentions("new ones are refused");
         excepted.stayed();
         living.psql("disable").run("SELECT 1").succeeded();
         living.psql_as(SUPERUSER, PASSWORD, "disable").run("SELECT 1").ended(2);
@@ -147,6 +162,52 @@ fn one_user_may_go_on_for_a_while() {
             .run("SELECT 1")
             .ended(2)
             .complains("rejects connection");
+    }
+}
+
+#[test]
+fn who_comes_while_the_question_waits_is_judged_too() {
+    for version in versions_in_turn(1) {
+        let living = Living::of(version);
+        let by = Account::current();
+        living.secured(&by);
+        let before = living.kept_files();
+        let asks = living.verb("secure", &["--enforce", "--ca"], &by).arg(living.ca_of(&by));
+        let typed = asks.work_dir().join("typed");
+        let terminal = "mkfifo typed; exec 3<>typed; for word; do line=\"$line '$word'\"; done; \
+                        exec script -qec \"$line\" /dev/null <&3";
+        let asks = asks.through(terminal).start();
+        asks.wait_until_it_says("[y/N]", PATIENCE);
+        let latecomer = Resident::new(&living, living.psql("disable"), "latecomer");
+        fs::write(&typed, "y\n").expect("somebody reads it");
+        let ran = asks.wait(PATIENCE).ended(1).says("1 client that is connected now would be locked out");
+        ran.says("\"latecomer\"").says("nothing was changed");
+        assert_eq!(living.kept_files(), before);
+        latecomer.stayed();
+        record("whom a change would lock out is named before it", 1);
+    }
+}
+
+#[test]
+fn who_comes_by_trust_is_named_before_a_password_is_asked_for() {
+    for version in versions_in_turn(2) {
+        let trust = "local all all trust\nlocal replication all trust\nhost all all all trust\n";
+        let living = Living::set_up(version, |setup| setup.hba(trust));
+        let by = Account::current();
+        let job = "CREATE ROLE job LOGIN";
+        living.sql(job);
+        let by_trust = Resident::new(&living, living.psql_as("job", "", "disable"), "by-trust");
+        let words = ["--auth", "scram-sha-256"];
+        let before = living.kept_files();
+        let ran = living.secure(&words, &by).run().ended(1).complains("have no SCRAM password: job");
+        let ran = ran.complains("connected now: job on postgres from 127.0.0.1 \"by-trust\"");
+        assert_eq!(living.kept_files(), before, "{ran}");
+        // With a password of the role's nobody knows yet whether its client has it.
+        living.sql("SET password_encryption = 'scram-sha-256'; ALTER ROLE job PASSWORD 'known to some'");
+        let ran =
+            stopped(&living, &words).complains("\"by-trust\": comes in by trust (line 3 of pg_hba.conf)");
+        ran.complains("see that they have the password");
+        by_trust.stayed();
     }
 }
 

@@ -228,6 +228,29 @@ fn a_certificate_that_clients_or_servers_would_refuse_is_not_installed() {
     }
 }
 
+#[test]
+fn a_certificate_for_other_names_is_installed_only_where_somebody_says_that_they_count() {
+    for living in servers(4) {
+        let forge = Forge::new("an authority of the house");
+        let with = |names: &[&str], more: &[&str]| {
+            let leaf = forge.leaf(names);
+            let chain = format!("{}{}", leaf.certificate, forge.certificate());
+            let pair = given(living.sandbox(), &chain, &leaf.key);
+            let words: Vec<&str> = pair.iter().map(String::as_str).chain(more.iter().copied()).collect();
+            living.verb("secure", &[&["--yes"], &words[..]].concat(), &by()).run()
+        };
+        let other = &["other.example"];
+        let ran = refused(&living, 2, "is for none of this server's names", || with(other, &[]));
+        ran.complains("it is for other.example").complains("it is not for localhost, 127.0.0.1");
+        refused(&living, 2, "it is not for db.example.org", || with(other, &["--san", "db.example.org"]));
+        with(other, &["--san", "other.example"]).succeeded().never_mentions("and not for");
+        // Some of them will do, and what it lacks is said.
+        let some = with(&["localhost", "other.example"], &[]).succeeded();
+        some.complains("the certificate is for localhost, and not for 127.0.0.1");
+        living.psql("verify-full").run("SELECT 1").succeeded();
+    }
+}
+
 /// What only openssl makes: keys that are too short, and keys behind a passphrase.
 fn with_openssl(living: &Living) {
     let sandbox = living.sandbox();

@@ -90,22 +90,43 @@ fn a_server_that_would_not_start_again_is_not_said_to() {
 #[test]
 fn a_way_in_that_was_closed_before_is_not_held_against_the_change() {
     for version in versions_in_turn(2) {
-        for (rules, why) in [("host app app 10.0.0.0/8 scram-sha-256", "no line of pg_hba.conf is for")] {
-            let rules = format!("local all all trust\nlocal replication all trust\n{rules}\n");
-            let living = Living::set_up(version, |setup| setup.hba(&rules));
-            let ran = living.secure(&["--format", "json"], &by()).run().succeeded();
-            let evidence = claim(&ran, "sslmode-require-connects")["evidence"].to_string();
-            assert!(evidence.contains("refused as before") && evidence.contains(why), "{ran}");
-            let named = ran.json()["claims"].to_string();
-            assert!(!named.contains("session-encrypted"), "there is no session: {ran}");
-            record("a way in that was closed before is not held against a change", 1);
-        }
+        let rules =
+            "local all all trust\nlocal replication all trust\nhost app app 10.0.0.0/8 scram-sha-256\n";
+        let living = Living::set_up(version, |setup| setup.hba(rules));
+        let ran = living.secure(&["--format", "json"], &by()).run().succeeded();
+        let evidence = claim(&ran, "sslmode-require-connects")["evidence"].to_string();
+        let why = "no line of pg_hba.conf is for";
+        assert!(evidence.contains("refused as before") && evidence.contains(why), "{ran}");
+        let named = ran.json()["claims"].to_string();
+        assert!(!named.contains("session-encrypted"), "there is no session: {ran}");
+        record("a way in that was closed before is not held against a change", 1);
         // One that the change itself closes is.
         let living = Living::of(version);
         living.prepend_hba(&format!("hostssl all {SUPERUSER} all reject"));
         living.reload();
         let ran = living.secure(&["--enforce"], &by()).env("PGPASSWORD", PASSWORD).run().ended(4);
         ran.complains("rejects connection").never_mentions(APP);
+    }
+}
+
+#[test]
+fn lines_that_want_certificates_of_clients_stand_in_no_changes_way() {
+    for version in versions_in_turn(4) {
+        let rules = "local all all trust\nlocal replication all trust\n\
+                     hostssl all all all scram-sha-256 clientcert=verify-ca\n";
+        let mut living = Living::set_up(version, |setup| setup.hba(rules));
+        living.write("clients.crt", Forge::new("clients").certificate());
+        living.append_conf("ssl_ca_file = 'clients.crt'");
+        living.restart();
+        // First from no TLS at all, then from TLS that refuses pgseal's own login already.
+        for words in [&["--format", "json"][..], &["--format", "json", "--reissue"]] {
+            let ran = living.secure(words, &by()).env("PGPASSWORD", PASSWORD).run().succeeded();
+            let evidence = claim(&ran, "sslmode-require-connects")["evidence"].to_string();
+            assert!(evidence.contains("wants a client certificate of"), "{ran}");
+            assert_eq!(ran.json()["state"], "changed", "{ran}");
+            living.psql("require").run("SELECT 1").ended(2).complains("client certificate");
+        }
+        record("a way in that was closed before is not held against a change", 2);
     }
 }
 

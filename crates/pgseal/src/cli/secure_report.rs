@@ -8,6 +8,7 @@ use crate::report::escape::{for_terminal, lines_for_terminal};
 use crate::report::json::{self, SCHEMA_VERSION};
 use crate::report::proof::{self, ClaimRow, LeftOutRow};
 use crate::report::screen::{Mark, Screen};
+use crate::secure::certificate::joined;
 use crate::secure::clients;
 use crate::secure::composed::ComposeStep;
 use crate::secure::facts::Facts;
@@ -37,6 +38,7 @@ struct Row<'a> {
     locked_out: Vec<LockedOutRow<'a>>,
     surviving_plaintext_sessions: usize,
     ended_plaintext_sessions: usize,
+    admitted_plaintext_sessions: usize,
     proved: bool,
     claims: Vec<ClaimRow<'a>>,
     left_out: Vec<LeftOutRow<'a>>,
@@ -91,6 +93,7 @@ pub(super) fn json_text(done: &Done) -> Result<String> {
         locked_out: done.locked_out.iter().map(locked_out_row).collect(),
         surviving_plaintext_sessions: done.surviving,
         ended_plaintext_sessions: done.ended,
+        admitted_plaintext_sessions: done.admitted,
         proved: done.proved,
         claims: proof::claim_rows(proof),
         left_out: proof::left_out_rows(proof),
@@ -244,7 +247,15 @@ const fn compose_effect(step: &ComposeStep) -> &'static str {
 /// What is to be known before it is carried out, and cannot be seen from here.
 pub(super) fn warnings(facts: &Facts, plan: &Plan) -> Vec<String> {
     let clients = plan.clients.as_ref().filter(|_| !plan.is_empty());
-    clients.map(|clients| clients::warnings(facts, clients)).unwrap_or_default()
+    let mut all = clients.map(|clients| clients::warnings(facts, clients)).unwrap_or_default();
+    if !plan.lacks.is_empty() {
+        all.push(format!(
+            "the certificate is for {}, and not for {}: clients that verify fully and use one of those refuse it",
+            joined(&plan.names),
+            joined(&plan.lacks)
+        ));
+    }
+    all
 }
 
 fn header(word: &str, facts: &Facts, screen: Screen) -> String {
@@ -305,6 +316,13 @@ pub(super) fn human(done: &Done, screen: Screen) -> String {
         lines.push(proof::human_of(proof, screen, &|name| done.asked_for.contains(&name)));
     }
     lines.push(closing(done, screen));
+    if done.admitted > 0 {
+        lines.push(screen.line(
+            Mark::Mind,
+            "let in without TLS",
+            &format!("{}, which the rules let come again", sessions(done.admitted)),
+        ));
+    }
     if done.surviving > 0 {
         let ended =
             if done.ended > 0 { format!(", {} of them ended now", done.ended) } else { String::new() };

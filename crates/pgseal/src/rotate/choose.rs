@@ -182,6 +182,7 @@ fn issue(
     let own = OwnAuthority { authority, folder, may_cut: wish.validity.is_none() };
     let Signed { issued, cut_short, .. } = own.sign(&order, now)?;
     let new = New {
+        lacks: Vec::new(),
         issued,
         authority: Some(authority.certificate().clone()),
         to_found: None,
@@ -199,6 +200,7 @@ fn sound(facts: &Facts, signed: Signed, order: &Order, wish: &Wish, now: OffsetD
             .because("nothing was changed"));
     }
     let mut new = New {
+        lacks: Vec::new(),
         names: order.sans.clone(),
         authority: signed.root,
         issued: signed.issued,

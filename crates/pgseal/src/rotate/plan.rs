@@ -52,6 +52,7 @@ pub(crate) fn plan(
         steps.push(settings_step(facts, &wished, &id, word)?);
     }
     Ok(Plan {
+        lacks: Vec::new(),
         id,
         leaf: leaf.clone(),
         names: new.names.clone(),

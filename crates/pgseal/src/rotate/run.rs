@@ -193,6 +193,7 @@ async fn carry_out(
 /// No steps at all: what is to be proved of a certificate that stays.
 fn as_it_stands(facts: &Facts, present: &Present) -> Result<Plan> {
     Ok(Plan {
+        lacks: Vec::new(),
         id: fresh_id()?,
         leaf: present.leaf.clone(),
         names: Vec::new(),

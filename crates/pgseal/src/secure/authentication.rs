@@ -1,11 +1,14 @@
 //! `--auth scram-sha-256`: the methods of lines for TCP that ask for nothing, for a password in clear or
 //! for an md5 of it become SCRAM. Every other byte stays. Pure.
 
+use std::collections::BTreeSet;
+
 use pgseal_conf::auth::Line;
 use pgseal_conf::hba::{ConnectionType, Method, RoleMatch, Rule, Ruleset};
 
 use super::facts::Facts;
 use crate::failure::{Failure, Result};
+use crate::sessions::client::Client;
 
 const SCRAM: &str = "scram-sha-256";
 
@@ -22,6 +25,7 @@ pub(super) fn strengthened(facts: &Facts, text: &[u8]) -> Result<Option<Vec<u8>>
             "--auth {SCRAM}: roles that such lines let in have no SCRAM password: {}",
             without.join(", ")
         ))
+        .because_all(connected(facts, &without))
         .because("they could not log in over TCP any more; nothing was changed")
         .hint("in psql, with password_encryption = 'scram-sha-256': \\password ROLE"));
     }
@@ -32,6 +36,13 @@ pub(super) fn strengthened(facts: &Facts, text: &[u8]) -> Result<Option<Vec<u8>>
         new.splice(place, SCRAM.bytes());
     }
     Ok(Some(new))
+}
+
+/// Those of them that are connected over TCP now.
+fn connected(facts: &Facts, roles: &[&str]) -> BTreeSet<String> {
+    let sessions = facts.sessions.iter().filter(|seen| !seen.own && seen.address.is_some());
+    let theirs = sessions.filter(|seen| seen.user.as_deref().is_some_and(|user| roles.contains(&user)));
+    theirs.map(|seen| format!("connected now: {}", Client::of(seen).words())).collect()
 }
 
 const fn is_weak(rule: &Rule) -> bool {

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use pgseal_pki::public_key::KeyKind;
 use pgseal_pki::{
-    AuthorityRequest, Certificate, CertificateAuthority, IssuedCertificate, KeyPem, LeafRequest, PrivateKey,
-    SubjectAltName, order_of, read_bundle,
+    AuthorityRequest, Certificate, CertificateAuthority, IssuedCertificate, KeyPem, LeafRequest, LibpqRules,
+    PrivateKey, SubjectAltName, libpq_matches, order_of, read_bundle,
 };
 use time::{Duration, OffsetDateTime};
 
@@ -46,6 +46,8 @@ pub(crate) struct New {
     /// A CA to be written first, by the person who runs pgseal.
     pub(crate) to_found: Option<CertificateAuthority>,
     pub(crate) names: Vec<SubjectAltName>,
+    /// Names that clients may know the server by, and that one from elsewhere is not for.
+    pub(crate) lacks: Vec<SubjectAltName>,
     /// Why the present one does not do.
     pub(crate) why: String,
 }
@@ -86,7 +88,11 @@ pub(crate) fn choose(facts: &Facts, wish: &Wish, now: OffsetDateTime) -> Result<
             Ok(Chosen::New(Box::new(issue(authority, true, facts, wish, now, why)?)))
         }
         Source::Given { certificate, key } => {
-            Ok(Chosen::New(Box::new(given(certificate, (key, None), &wish.sans, now, why)?)))
+            let mut new = given(certificate, (key, None), &wish.sans, now, why)?;
+            if wish.sans.is_empty() {
+                (new.names, new.lacks) = names_held(facts, &new.issued.certificate, certificate)?;
+            }
+            Ok(Chosen::New(Box::new(new)))
         }
     }
 }
@@ -127,6 +133,7 @@ fn issue(
         authority: Some(authority.certificate().clone()),
         to_found: found_now.then_some(authority),
         names,
+        lacks: Vec::new(),
         why,
     })
 }
@@ -147,6 +154,47 @@ pub(crate) fn names(facts: &Facts, further: &[SubjectAltName]) -> Vec<SubjectAlt
         }
     }
     names
+}
+
+/// The names that clients may know this server by which a certificate from elsewhere is for, and those that it lacks;
+/// refused where it is for none of them.
+fn names_held(
+    facts: &Facts,
+    leaf: &Certificate,
+    path: &Path,
+) -> Result<(Vec<SubjectAltName>, Vec<SubjectAltName>)> {
+    let rules = LibpqRules { ip_sans: true };
+    let is_for = |name: &SubjectAltName| libpq_matches(leaf, &name.to_string(), rules).is_ok();
+    let (mut held, mut lacked): (Vec<_>, Vec<_>) = names(facts, &[]).into_iter().partition(is_for);
+    // A machine often knows the first label of its own name alone.
+    if let Some(SubjectAltName::Dns(_)) = &facts.host_name {
+        let own = facts.host_name.as_ref().map(ToString::to_string).unwrap_or_default();
+        let longer = leaf
+            .dns_names()
+            .into_iter()
+            .filter(|name| name.split_once('.').is_some_and(|(first, _)| first.eq_ignore_ascii_case(&own)));
+        let longer: Vec<SubjectAltName> = longer.filter_map(|name| name.parse().ok()).collect();
+        held.extend(longer.into_iter().filter(|name| !lacked.contains(name)));
+        held.dedup();
+    }
+    if held.is_empty() {
+        let addresses = leaf.ip_addresses().into_iter().map(|ip| ip.to_string());
+        let own: Vec<String> = leaf.dns_names().into_iter().chain(addresses).collect();
+        return Err(Failure::usage(format!(
+            "the certificate {} is for none of this server's names",
+            path.display()
+        ))
+        .because(format!("it is for {}", own.join(", ")))
+        .because(format!("it is not for {}", joined(&lacked)))
+        .because("nothing was changed")
+        .hint("--san NAME says which of its names clients use, where they know the server by another one"));
+    }
+    lacked.retain(|name| !held.contains(name));
+    Ok((held, lacked))
+}
+
+pub(crate) fn joined(names: &[SubjectAltName]) -> String {
+    names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn new_authority(folder: &Path, facts: &Facts, now: OffsetDateTime) -> Result<CertificateAuthority> {
@@ -296,7 +344,7 @@ pub(crate) fn given(
         certificate: leaf,
         key: key_pem,
     };
-    Ok(New { issued, authority, to_found: None, names: names.to_vec(), why })
+    Ok(New { issued, authority, to_found: None, names: names.to_vec(), lacks: Vec::new(), why })
 }
 
 /// The server's own among the certificates of a file: files of other tools may begin with the root.

@@ -74,7 +74,7 @@ impl Edges {
                 (Wanted::Refused, Met::Taken { suite, .. }) => {
                     wrong.push(format!("{} is still taken{}", edge.what, named(*suite)));
                 }
-                (Wanted::Refused, _) | (Wanted::Taken, _) => {}
+                (Wanted::Refused | Wanted::Taken, _) => {}
             }
         }
         let mut inside = self.all.iter().filter(|(edge, _)| edge.wanted == Wanted::Taken);

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use pgseal_conf::hba::{Ruleset, World};
+use pgseal_conf::hba::{Method, Rule, Ruleset, World};
 
 use super::clients::{after, kept_out};
 use super::facts::Facts;
 use super::plan::Plan;
 use crate::policy::Policy;
+use crate::sessions::Seen;
 use crate::sessions::client::{Client, How};
 use crate::sessions::ledger::Times;
-use crate::sessions::replay::{Fate, driver, fate};
+use crate::sessions::replay::{Fate, decided, driver, fate};
 use crate::sql::APPLICATION;
 
 /// Sessions of one client that fare alike.
@@ -26,6 +27,10 @@ pub(crate) struct LockedOut {
     /// How often it came, and when last, where the ledger tells.
     pub(crate) recorded: Option<Times>,
     pub(crate) why: String,
+    /// Whether it comes encrypted by GSSAPI.
+    pub(crate) gss: bool,
+    /// Whether all that it lacks is a password that was never asked for.
+    pub(crate) by_trust: bool,
 }
 
 impl LockedOut {
@@ -78,10 +83,18 @@ pub(crate) fn locked_out(facts: &Facts, plan: &Plan, policy: &Policy) -> Vec<Loc
             since: told.since.clone(),
             recorded: told.recorded.clone(),
             why,
+            gss: client.how == How::Gss,
+            by_trust: judged.asked_for_a_password(client).is_some(),
         })
         .collect();
     all.sort_by_key(|client| !client.is_connected());
     all
+}
+
+/// Whether a session in plaintext could come again under the rules as they will be.
+pub(super) fn comes_back(facts: &Facts, plan: &Plan, seen: &Seen) -> bool {
+    let world = World { roles: facts.roles.clone(), interfaces: None };
+    fate(&Client::of(seen), &after(facts, plan), &world) == Fate::LetIn
 }
 
 /// Who is connected now, and who is in the ledger.
@@ -128,12 +141,15 @@ impl Judged<'_> {
             How::Tls { suite, .. } if self.policy.allows_suite(suite) == Some(false) => {
                 Some(format!("speaks {suite}, which will not be offered"))
             }
-            How::Tls { .. } => kept_out(self.facts, self.plan, self.rules, client),
+            How::Tls { .. } => kept_out(self.facts, self.plan, self.rules, client)
+                .or_else(|| self.asked_for_a_password(client)),
             How::Plaintext if self.closes_plaintext() => self.refused_in_plaintext(client),
             How::Unknown if self.closes_plaintext() => {
                 Some("whether it has TLS was not to be seen".to_owned())
             }
-            How::Plaintext | How::Unknown | How::Gss | How::Local => None,
+            How::Gss if self.closes_plaintext() => refused_over_gss(client, self.rules, &self.world()),
+            How::Plaintext => self.asked_for_a_password(client),
+            How::Unknown | How::Gss | How::Local => None,
         }
     }
 
@@ -143,9 +159,8 @@ impl Judged<'_> {
     }
 
     fn refused_in_plaintext(&self, client: &Client) -> Option<String> {
-        let world = World { roles: self.facts.roles.clone(), interfaces: None };
-        match fate(client, self.rules, &world) {
-            Fate::LetIn => None,
+        match fate(client, self.rules, &self.world()) {
+            Fate::LetIn => self.asked_for_a_password(client),
             _ if !self.facts.offers_tls() => {
                 Some("in plaintext, and no TLS was offered yet: whether it could is not known".to_owned())
             }
@@ -154,6 +169,18 @@ impl Judged<'_> {
                 Some("in plaintext, and what decides about it hinges on more than the file".to_owned())
             }
         }
+    }
+
+    fn world(&self) -> World {
+        World { roles: self.facts.roles.clone(), interfaces: None }
+    }
+
+    /// Let in by trust so far, and asked for a password from then on: whether it has one is not known.
+    fn asked_for_a_password(&self, client: &Client) -> Option<String> {
+        let (before, world) = (self.facts.rules.ruleset(self.facts.version), self.world());
+        let new = decided(client, self.rules, &world)?;
+        let old = decided(client, &before, &world).filter(|old| old.method == Method::Trust)?;
+        asks_now(old, new)
     }
 
     /// Whether the same client came in a way that stays open only after it was last seen in this one.
@@ -170,5 +197,63 @@ impl Judged<'_> {
             .filter_map(|(_, told)| first(told))
             .min();
         since.is_some_and(|since| since.as_str() > last)
+    }
+}
+
+fn asks_now(old: &Rule, new: &Rule) -> Option<String> {
+    (new.method == Method::ScramSha256).then(|| {
+        format!(
+            "comes in by trust (line {} of pg_hba.conf), and has shown no password so far, which {} asks for",
+            old.line,
+            new.method.name()
+        )
+    })
+}
+
+/// `hostnossl` meets GSS encryption as well, and `hostssl` does not (hba.c, check_hba).
+fn refused_over_gss(client: &Client, rules: &Ruleset, world: &World) -> Option<String> {
+    match fate(client, rules, world) {
+        Fate::LetIn => None,
+        Fate::Refused => {
+            Some("encrypted by GSSAPI, which the lines that refuse plaintext meet as well".to_owned())
+        }
+        Fate::CannotTell => {
+            Some("encrypted by GSSAPI, and what decides about it hinges on more than the file".to_owned())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pgseal_conf::PgVersion;
+    use pgseal_conf::files::NoFiles;
+    use pgseal_conf::hba::Server;
+
+    use super::*;
+
+    fn by_gss(text: &str) -> Option<String> {
+        let client = Client {
+            how: How::Gss,
+            user: "app".to_owned(),
+            database: Some("app".to_owned()),
+            address: Some("10.0.0.7".to_owned()),
+            application: String::new(),
+        };
+        let server = Server::of(PgVersion::V16);
+        let rules = Ruleset::read(&"pg_hba.conf".into(), text.as_bytes().to_vec(), &NoFiles, server);
+        assert!(rules.loads(), "{text}");
+        refused_over_gss(&client, &rules, &World { roles: None, interfaces: None })
+    }
+
+    #[test]
+    fn a_client_encrypted_by_gssapi_is_refused_with_plaintext_unless_its_lines_are_copied_above() {
+        let before = "host all all all gss\n";
+        let enforced = format!("hostnossl all all all reject\n{before}");
+        let copied = format!("hostgssenc all all all gss\n{enforced}");
+        assert_eq!(by_gss(before), None);
+        assert!(by_gss(&enforced).is_some_and(|why| why.starts_with("encrypted by GSSAPI, which")));
+        assert_eq!(by_gss(&copied), None);
+        // What --client-ca makes of a line for any TCP.
+        assert!(by_gss("hostssl all all all gss clientcert=verify-ca\n").is_some());
     }
 }

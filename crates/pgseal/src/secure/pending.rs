@@ -171,6 +171,7 @@ fn planned(facts: &Facts, leaf: &Certificate, promise: &Promise) -> Plan {
     Plan {
         id: String::new(),
         names: names.collect(),
+        lacks: Vec::new(),
         authority: own_authority(facts, leaf).filter(|_| promise.authority),
         leaf: leaf.clone(),
         wished: wished.collect(),

@@ -30,6 +30,8 @@ pub(crate) struct Plan {
     pub(crate) leaf: Certificate,
     /// The names that it is to match.
     pub(crate) names: Vec<SubjectAltName>,
+    /// Names that clients may know the server by, and that a certificate from elsewhere is not for.
+    pub(crate) lacks: Vec<SubjectAltName>,
     /// The CA that clients are to trust, where it is known.
     pub(crate) authority: Option<Certificate>,
     pub(crate) wished: Vec<Wished>,
@@ -147,6 +149,10 @@ pub(crate) fn plan(
         id,
         leaf: chosen.leaf().clone(),
         names,
+        lacks: match chosen {
+            Chosen::New(new) => new.lacks.clone(),
+            Chosen::Kept { .. } => Vec::new(),
+        },
         authority,
         wished,
         origin: match chosen {

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use pgseal_pki::{Certificate, LibpqRules, PrivateKey, SubjectAltName, libpq_matches, order_of, read_bundle};
+use pgseal_pki::{
+    BundleError, Certificate, LibpqRules, PrivateKey, SubjectAltName, libpq_matches, order_of, read_bundle,
+};
 use time::OffsetDateTime;
+use zeroize::Zeroizing;
 
 use super::facts::{Present, Setting};
 use super::observe::in_data;
@@ -17,7 +20,7 @@ pub(crate) async fn look(place: &mut Place, settings: &BTreeMap<String, Setting>
     let named = |name: &str| settings.get(name).map_or("", |setting| setting.value.as_str());
     let certificate_file = in_data(place, named("ssl_cert_file"));
     let key_file = in_data(place, named("ssl_key_file"));
-    let bundle = read(place, &certificate_file).await?;
+    let bundle = read_certificates(place, &certificate_file).await?;
     let mut certificates = bundle.certificates.into_iter();
     let leaf =
         certificates.next().ok_or_else(|| format!("{} holds no certificate", certificate_file.display()))?;
@@ -46,11 +49,39 @@ fn opened_by_the_server(settings: &BTreeMap<String, Setting>) -> bool {
     !value("ssl_passphrase_command").is_empty() && value("ssl_passphrase_command_supports_reload") == "on"
 }
 
+/// The certificates of a file whose key may be one that cannot be read, such as one that is too short.
+async fn read_certificates(place: &mut Place, path: &std::path::Path) -> Result<pgseal_pki::Bundle, String> {
+    let bytes = bytes_of(place, path).await?;
+    let outcome = match read_bundle(&bytes) {
+        Err(BundleError::Key { .. }) => read_bundle(&without_keys(&bytes)),
+        outcome => outcome,
+    };
+    outcome.map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// The blocks of certificates alone.
+fn without_keys(bytes: &[u8]) -> Vec<u8> {
+    let mut inside = false;
+    let mut kept = Vec::new();
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        inside |= line.starts_with(b"-----BEGIN CERTIFICATE-----");
+        if inside {
+            kept.extend_from_slice(line);
+        }
+        inside &= !line.starts_with(b"-----END CERTIFICATE-----");
+    }
+    kept
+}
+
 async fn read(place: &mut Place, path: &std::path::Path) -> Result<pgseal_pki::Bundle, String> {
+    let bytes = bytes_of(place, path).await?;
+    read_bundle(&bytes).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+async fn bytes_of(place: &mut Place, path: &std::path::Path) -> Result<Zeroizing<Vec<u8>>, String> {
     let found = place.hands.look(path).await.map_err(|failure| failure.sentence().to_owned())?;
     let (real, _) = found.ok_or_else(|| format!("there is no {}", path.display()))?;
-    let bytes = place.hands.read(&real, LIMIT).await.map_err(|failure| failure.sentence().to_owned())?;
-    read_bundle(&bytes).map_err(|error| format!("{}: {error}", path.display()))
+    place.hands.read(&real, LIMIT).await.map_err(|failure| failure.sentence().to_owned())
 }
 
 /// Why a certificate is not one to keep, if so: what a client that verifies fully would say of it.

@@ -12,7 +12,7 @@ use super::apply::{Work, apply, look_again, write_down};
 use super::certificate::{self, Chosen, choose};
 use super::facts::Facts;
 use super::judge::judge;
-use super::lockout::{LockedOut, locked_out};
+use super::lockout::{LockedOut, comes_back, locked_out};
 use super::observe::observe;
 use super::plan::{Plan, StageKind, plan};
 use super::prove::promised;
@@ -69,9 +69,11 @@ pub(crate) struct Done {
     /// A change made while the server was down, and proved now.
     pub(crate) settled: Option<String>,
     pub(crate) proof: Option<Proof>,
-    /// Plaintext sessions that stand after the change, and those of them that were ended.
+    /// Plaintext sessions that stand after the change and could not come again, and those of them that were ended.
     pub(crate) surviving: usize,
     pub(crate) ended: usize,
+    /// Plaintext sessions that the rules would let in again.
+    pub(crate) admitted: usize,
     /// Claims that the run stands or falls with.
     pub(crate) asked_for: Vec<ClaimName>,
     /// Whether every claim that was asked for holds.
@@ -102,6 +104,7 @@ impl Done {
             proof: None,
             surviving: 0,
             ended: 0,
+            admitted: 0,
             asked_for: Vec::new(),
             proved: true,
         }
@@ -291,8 +294,8 @@ async fn carry_out(
     let mut findings = judge(&facts, wish, word, now)?;
     findings.extend(of_project);
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-    let locked_out = locked_out(&facts, &plan, &wish.policy);
-    let mut done = Done::planned(word, facts, plan, findings, locked_out, recovered);
+    let refused = locked_out(&facts, &plan, &wish.policy);
+    let mut done = Done::planned(word, facts, plan, findings, refused, recovered);
     done.settled = settled;
     if how.only_plan {
         return Ok(done);
@@ -305,10 +308,7 @@ async fn carry_out(
         for write in done.plan.writes() {
             place.must_take(&write.path).await?;
         }
-        safe(&done, wish, who)?;
-        if consent(&done.facts, &done.plan, &done.locked_out)? {
-            yes_or_stop("Carry this out?").await?;
-        }
+        agreed(&mut done, wish, (who, &held), consent).await?;
     }
     let mut work = Work {
         place: &mut place,
@@ -339,6 +339,24 @@ async fn carry_out(
     })?;
     held.close().await;
     Ok(done)
+}
+
+/// Stops before anybody is locked out, and asks. Whoever came while the question waited is judged, too.
+async fn agreed(
+    done: &mut Done,
+    wish: &Wish,
+    (who, held): (&Login, &Session),
+    consent: Consent<'_>,
+) -> Result<()> {
+    safe(done, wish, who)?;
+    if consent(&done.facts, &done.plan, &done.locked_out)? {
+        yes_or_stop("Carry this out?").await?;
+        let now = crate::sessions::sessions(held).await;
+        done.facts.sessions = now.map_err(|why| Failure::new(why).because("nothing was changed"))?;
+        done.locked_out = locked_out(&done.facts, &done.plan, &wish.policy);
+        safe(done, wish, who)?;
+    }
+    Ok(())
 }
 
 /// The file that the present certificate came from, where an outside renewal has not reached the server.
@@ -411,11 +429,14 @@ async fn finish(done: &mut Done, how: &How, held: &Session, who: &Login, excepte
         && claims.iter().all(|claim| claim.holds == Some(true) || !done.asked_for.contains(&claim.name));
     if done.plan.enforce {
         let standing = crate::sessions::sessions(held).await.map_err(Failure::new)?;
-        let plaintext: Vec<i32> =
-            standing.iter().filter(|seen| seen.is_plaintext() && !seen.own).map(|seen| seen.pid).collect();
-        done.surviving = plaintext.len();
+        let plaintext = standing.iter().filter(|seen| seen.is_plaintext() && !seen.own);
+        let (admitted, refused): (Vec<_>, Vec<_>) =
+            plaintext.partition(|seen| comes_back(&done.facts, &done.plan, seen));
+        let refused: Vec<i32> = refused.iter().map(|seen| seen.pid).collect();
+        done.admitted = admitted.len();
+        done.surviving = refused.len();
         if how.end_plaintext {
-            done.ended = sessions_end::end(held, &plaintext).await?;
+            done.ended = sessions_end::end(held, &refused).await?;
         }
     }
     Ok(())
@@ -470,13 +491,6 @@ pub(super) fn safe(done: &Done, wish: &Wish, who: &Login) -> Result<()> {
         let connected = done.locked_out.iter().filter(|client| client.is_connected()).count();
         let recorded = done.locked_out.len() - connected;
         let rows = done.locked_out.iter().map(LockedOut::line);
-        let first = if done.plan.clients.is_some() {
-            "give them certificates of that CA first"
-        } else if done.facts.offers_tls() {
-            "have them connect with TLS"
-        } else {
-            "turn TLS on first, without --enforce; when they have come back, enforce"
-        };
         let now = if connected == 1 {
             "1 client that is connected now".to_owned()
         } else {
@@ -492,12 +506,35 @@ pub(super) fn safe(done: &Done, wish: &Wish, who: &Login) -> Result<()> {
             (0, _) => before,
             _ => format!("{now} and {before}"),
         };
+        let first = first_to_do(done);
         return Err(Failure::stopped(format!("{who} would be locked out"))
             .because_all(rows)
             .because("nothing was changed")
             .hint(format!("{first}; all the same: --even-if-locked-out, best with --confirm-within 10m")));
     }
     Ok(())
+}
+
+/// What would let those in that are named.
+fn first_to_do(done: &Done) -> String {
+    let of = |kind: fn(&LockedOut) -> bool| done.locked_out.iter().filter(|client| kind(client)).count();
+    let all = done.locked_out.len();
+    if of(|client| client.by_trust) == all {
+        return "see that they have the password of their role".to_owned();
+    }
+    let first = if done.plan.clients.is_some() {
+        "give them certificates of that CA first"
+    } else if done.facts.offers_tls() {
+        "have them connect with TLS"
+    } else {
+        "turn TLS on first, without --enforce; when they have come back, enforce"
+    };
+    let gss = of(|client| client.gss);
+    if gss == 0 || !done.plan.enforce {
+        return first.to_owned();
+    }
+    let copies = format!("pgseal hba enforce {} --gss lets those by GSSAPI in as before", done.word);
+    if gss == all { copies } else { format!("{first}; {copies}") }
 }
 
 /// Stops before an issuer changes under clients that nobody can see.

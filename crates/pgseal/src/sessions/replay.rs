@@ -1,6 +1,6 @@
 //! Clients held against rules: who would be refused. Pure.
 
-use pgseal_conf::hba::{Channel, ClientName, Connection, Purpose, Ruleset, World, decide};
+use pgseal_conf::hba::{Channel, ClientName, Connection, Purpose, Rule, Ruleset, World, decide};
 use serde::Serialize;
 
 use super::client::{Client, How};
@@ -19,37 +19,48 @@ pub(crate) enum Fate {
 
 /// Whether these rules would still let this client try.
 pub(crate) fn fate(client: &Client, rules: &Ruleset, world: &World) -> Fate {
-    let channel = match client.how {
-        How::Plaintext => Channel::Plain,
-        How::Tls { .. } => Channel::Tls,
-        How::Gss => Channel::Gss,
-        How::Local => Channel::Local,
-        How::Unknown => return Fate::CannotTell,
-    };
-    // A server without rules that it can load keeps those it has.
-    if !rules.loads() {
-        return Fate::CannotTell;
-    }
-    let address = client.address.as_deref().and_then(|text| text.parse().ok());
-    if address.is_none() && client.how != How::Local {
-        return Fate::CannotTell;
-    }
-    let purpose = client
-        .database
-        .as_deref()
-        .map_or(Purpose::Replication, |database| Purpose::Database(database.into()));
-    let who = Connection {
-        channel,
-        address,
-        name: ClientName::Unknown,
-        user: client.user.as_str().into(),
-        purpose,
-    };
+    let Some(who) = connection(client, rules) else { return Fate::CannotTell };
     match decide(&rules.rules, &who, world).admits(&rules.rules) {
         Some(true) => Fate::LetIn,
         Some(false) => Fate::Refused,
         None => Fate::CannotTell,
     }
+}
+
+/// The rule that certainly decides about this client; `None` also where there is none.
+pub(crate) fn decided<'r>(client: &Client, rules: &'r Ruleset, world: &World) -> Option<&'r Rule> {
+    let index = decide(&rules.rules, &connection(client, rules)?, world).certain()??;
+    rules.rules.get(index)
+}
+
+/// What the rules see of it, where that is known.
+fn connection(client: &Client, rules: &Ruleset) -> Option<Connection> {
+    let channel = match client.how {
+        How::Plaintext => Channel::Plain,
+        How::Tls { .. } => Channel::Tls,
+        How::Gss => Channel::Gss,
+        How::Local => Channel::Local,
+        How::Unknown => return None,
+    };
+    // A server without rules that it can load keeps those it has.
+    if !rules.loads() {
+        return None;
+    }
+    let address = client.address.as_deref().and_then(|text| text.parse().ok());
+    if address.is_none() && client.how != How::Local {
+        return None;
+    }
+    let purpose = client
+        .database
+        .as_deref()
+        .map_or(Purpose::Replication, |database| Purpose::Database(database.into()));
+    Some(Connection {
+        channel,
+        address,
+        name: ClientName::Unknown,
+        user: client.user.as_str().into(),
+        purpose,
+    })
 }
 
 /// What connects so, as far as its name tells.
