@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::harness::{
     APP, APP_PASSWORD, Account, Forge, Forged, Living, Pgseal, Resident, Schema, Sealed, named_and_gone,
@@ -112,7 +112,12 @@ fn of_settings() -> Vec<Ill> {
         }),
         Ill {
             reloaded: false,
-            ..ill("rules-not-loaded", |living| living.prepend_hba("hostssl all all 10.0.0.0/8 reject"))
+            ..ill("rules-not-loaded", |living| {
+                living.prepend_hba("hostssl all all 10.0.0.0/8 reject");
+                // Within the second of the last reload nobody could tell.
+                let file = fs::File::options().write(true).open(living.data().join("pg_hba.conf")).unwrap();
+                file.set_modified(SystemTime::now() + Duration::from_secs(2)).unwrap();
+            })
         },
         Ill {
             of: |version| version < 14,
