@@ -318,9 +318,9 @@ fn a_server_that_does_not_hear_the_signal_is_given_up_on_after_a_while() {
         trace.go();
         // As soon as the files are as they were, it hears both signals at once.
         let conf = &files[Path::new("data/postgresql.conf")];
-        let end = std::time::Instant::now() + LIMIT;
+        let end = Instant::now() + LIMIT;
         while &living.kept_files()[Path::new("data/postgresql.conf")] != conf {
-            assert!(std::time::Instant::now() < end, "the files should come back");
+            assert!(Instant::now() < end, "the files should come back");
             std::thread::sleep(Duration::from_millis(20));
         }
         kill_process(postmaster, Signal::CONT).unwrap();

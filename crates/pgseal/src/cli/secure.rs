@@ -196,7 +196,9 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
     let screen = Screen::of_stdout();
     let consent = |facts: &_, plan: &_, locked_out: &[_]| {
         if options.yes {
-            report::warnings(facts, plan).iter().for_each(|warning| say(&format!("pgseal: {warning}")));
+            for warning in report::warnings(facts, plan) {
+                say(&format!("pgseal: {warning}"));
+            }
             return Ok(false);
         }
         if !std::io::stdin().is_terminal() {

@@ -70,20 +70,11 @@ fn edits(line: &Line<'_>, rule: &Rule, word: &str) -> Option<Vec<(Range<usize>, 
     });
     let said: Vec<Range<usize>> = said.collect();
     let option = format!("{}={word}", OptionName::ClientCert.name());
-    match said.split_last() {
-        Some((last, before)) => {
-            edits.push((last.clone(), option.into_bytes()));
-            edits.extend(
-                before.iter().rev().map(|one| {
-                    (one.clone(), format!("{}={word}", OptionName::ClientCert.name()).into_bytes())
-                }),
-            );
-        }
-        None => {
-            let end = whole(fields.last()?.tokens())?.end;
-            edits.push((end..end, format!(" {option}").into_bytes()));
-        }
+    if said.is_empty() {
+        let end = whole(fields.last()?.tokens())?.end;
+        edits.push((end..end, format!(" {option}").into_bytes()));
     }
+    edits.extend(said.into_iter().rev().map(|one| (one, option.clone().into_bytes())));
     if rule.connection != ConnectionType::HostSsl {
         let kind = whole(fields.first()?.tokens())?;
         let behind = line.raw().get(kind.end - line.source().start..)?;

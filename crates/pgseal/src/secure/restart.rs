@@ -57,7 +57,7 @@ pub(super) async fn add_claim(
     // The files of TLS count all the same.
     match tls_files(place, &settings).await {
         Ok(_) => {
-            proof.leave_out(name, format!("a start refused these files before, too: {}", now.join("; ")))
+            proof.leave_out(name, format!("a start refused these files before, too: {}", now.join("; ")));
         }
         Err(why) => proof.add(Claim::fails(name, "the files of TLS", why)),
     }
@@ -87,13 +87,13 @@ pub(super) async fn claim_of(
         Err(why) => return Claim::fails(name, named("ssl_key_file"), why),
     };
     match configuration(place, settings).await {
-        Ok(read) => Claim::holds(name, evidence(looked, read)),
+        Ok(read) => Claim::holds(name, evidence(looked, &read)),
         Err(why) => Claim::fails(name, why, REFUSED),
     }
 }
 
 /// What was checked, and what was not.
-fn evidence(looked: lists::Looked, read: Read) -> String {
+fn evidence(looked: lists::Looked, read: &Read) -> String {
     let mut checked = vec!["key and certificate with their modes"];
     checked.extend(&looked.sound);
     checked.extend(["pg_hba.conf", read.by]);

@@ -15,5 +15,5 @@ pub(crate) use connection::connection_subject;
 pub(crate) use folder::{folder_subject, led_to};
 pub(crate) use libpq::{Client, Given, Said, host_and_port};
 pub(crate) use login::{Asked, login, nobody_yet};
-pub(crate) use own_certificate::{certificate_at_home, own_certificate};
+pub(crate) use own_certificate::certificate_at_home;
 pub(crate) use word::{Target, shown};
