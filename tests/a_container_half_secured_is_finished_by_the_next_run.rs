@@ -111,7 +111,7 @@ fn wherever_it_was_killed() {
         let count = |number: usize| u32::try_from(number).expect("some dozens");
         let wanted = samples(count(cases.len())).div_ceil(count(images.len()));
         // Each takes seconds, most of them docker's.
-        for _ in 0..if is_soak() { wanted } else { wanted.min(3) } {
+        for _ in 0..if is_soak() { wanted } else { wanted.min(2) } {
             let case = cases.swap_remove(dice.below(count(cases.len())) as usize);
             cut_off(&contained, &spy, &before, &case);
         }
