@@ -8,7 +8,7 @@ depth=${1:-test}
 # As tests/harness/depth.rs has them.
 case $depth in
 test) servers="15 18" contained="16" profile=default ;;
-all) servers="14 15 16 17 18" contained=$servers profile=default ;;
+all) servers="14 15 16 17 18" contained=$servers profile=all ;;
 soak) servers="12 13 14 15 16 17 18" contained=$servers profile=soak ;;
 *) echo "the depth is test, all or soak, not $depth" >&2 && exit 2 ;;
 esac
