@@ -1,6 +1,5 @@
 //! From a TARGET to a new certificate on the wire, and back again when it cannot be proved.
 
-use std::cell::RefCell;
 use std::path::PathBuf;
 
 use pgseal_pki::Certificate;
@@ -15,18 +14,18 @@ use super::seat::Seat;
 use super::wire::Watched;
 use super::wish::Wish;
 use crate::failure::{Failure, Result};
-use crate::faults;
 use crate::folder::lock::Lock;
 use crate::interrupt::{Shield, interruptible};
-use crate::journal::{Change, Journal, Origin, Phase, fresh_id, records};
+use crate::journal::{Journal, Origin, Phase, fresh_id, records};
 use crate::place::{Login, Place};
 use crate::report::stderr::say;
-use crate::secure::apply::{Work, look_again, write_down};
+use crate::secure::apply::{Work, look_again};
 use crate::secure::facts::{Facts, Present};
+use crate::secure::gate::fit_to_be_changed;
 use crate::secure::observe::observe;
 use crate::secure::plan::{Plan, StageKind, own_authority};
 use crate::secure::prove::promised;
-use crate::secure::run::{UnderWay, fit_to_be_changed, take_back};
+use crate::secure::under_way::UnderWay;
 use crate::secure::{previous_keys, recover};
 use crate::target::{Asked, Target, login};
 use crate::verify::claim::Proof;
@@ -72,13 +71,7 @@ pub(crate) async fn rotate(word: &str, wish: &Wish, asked: &Asked, only_plan: bo
     let under_way = UnderWay::default();
     let work = carry_out(word, wish, asked, only_plan, &under_way, &shield);
     let outcome = interruptible(&shield, work).await;
-    let begun = under_way.begun.take();
-    match (outcome, begun) {
-        (Err(failure), Some((journal, change))) => {
-            Err(take_back(word, &journal, &change, under_way.reached.get(), failure).await)
-        }
-        (outcome, _) => outcome,
-    }
+    under_way.ended(word, outcome).await
 }
 
 async fn carry_out(
@@ -178,7 +171,7 @@ async fn carry_out(
         excepted: false,
         reached: &under_way.reached,
     };
-    let (seen, change) = change(&mut work, wish, now, &under_way.begun).await?;
+    let (seen, change) = change(&mut work, wish, now, under_way).await?;
     // From where a change stands, a signal comes too late.
     let _held = shield.hold();
     done.state = State::Rotated;
@@ -248,16 +241,12 @@ async fn change(
     work: &mut Work<'_>,
     wish: &Wish,
     now: OffsetDateTime,
-    begun: &RefCell<Option<(Journal, Change)>>,
+    under_way: &UnderWay,
 ) -> Result<(Seen, String)> {
-    let journal = Journal::open(work.facts.identifier, &work.place.key())?;
-    let change = write_down(&journal, work.facts, work.plan, None, None, work.place, now)?;
-    *begun.borrow_mut() = Some((journal.clone(), change.clone()));
+    let (journal, change) = under_way.begin((work.place, work.facts, work.plan), None, None, now)?;
     let seen = apply(work, &change).await?;
     records::write(&change)?;
-    journal.set(&change, &Phase::Committed)?;
-    *begun.borrow_mut() = None;
-    faults::step("the change stands");
+    under_way.stands(&journal, &change, &Phase::Committed)?;
     if wish.compromised {
         no_previous_key(work.place, &journal).await?;
     } else {

@@ -1,25 +1,25 @@
 //! A server that does not run, changed in its files alone, because somebody asked for that: written down as any
 //! change is, read again as PostgreSQL will read it, and proved after the start by the first run that finds one.
 
-use std::cell::RefCell;
-
 use pgseal_conf::settings::Settings;
 use time::OffsetDateTime;
 
-use super::apply::{put, write_down};
+use super::apply::put;
 use super::by_postgres::read_by_postgres;
-use super::certificate::{self, choose};
+use super::certificate::choose;
 use super::facts::Facts;
+use super::gate::{fit_to_be_changed, issuer_is_known};
 use super::judge::judge;
 use super::plan::{Plan, StageKind, closes_every_path, plan};
-use super::run::{Done, Errand, State, UnderWay, fit_to_be_changed, issuer_is_known, newer_source, to_found};
+use super::run::{Done, Errand, State, newer_source};
 use super::settings::satisfies;
 use super::stopped::{observe, rules, settings};
+use super::under_way::{UnderWay, to_found};
 use super::wish::Wish;
 use super::{pending, restart};
 use crate::failure::{Failure, Result};
 use crate::faults;
-use crate::journal::{Change, Journal, Phase, Promise, fresh_id};
+use crate::journal::{Change, Phase, Promise, fresh_id};
 use crate::place::Place;
 use crate::report::ask::yes_or_stop;
 use crate::target::nobody_yet;
@@ -65,22 +65,14 @@ pub(super) async fn carry_out(
     if (errand.consent)(&done.facts, &done.plan, &done.locked_out)? {
         yes_or_stop("Carry this out?").await?;
     }
-    let journal = Journal::open(done.facts.identifier, &place.key())?;
-    let authority = to_found(wish, &chosen);
-    let founded =
-        authority.map(|(folder, authority)| certificate::to_be_founded(folder, authority)).transpose()?;
     let promise = Some(promise(&done.plan, !wish.exceptions.is_empty()));
-    let change = write_down(&journal, &done.facts, &done.plan, founded, promise, &place, now)?;
-    let begun: &RefCell<_> = &errand.under_way.begun;
-    *begun.borrow_mut() = Some((journal.clone(), change.clone()));
-    if let (Some(founded), Some((_, authority))) = (&change.founded, authority) {
-        certificate::found(founded, authority)?;
-    }
-    done.proof = Some(written(&mut place, errand.under_way, &change, &done).await?);
-    journal.set(&change, &Phase::AwaitingStart { by: OffsetDateTime::now_utc().unix_timestamp() })?;
-    *begun.borrow_mut() = None;
+    let under_way = errand.under_way;
+    let (journal, change) =
+        under_way.begin((&place, &done.facts, &done.plan), to_found(wish, &chosen), promise, now)?;
+    done.proof = Some(written(&mut place, under_way, &change, &done).await?);
+    let phase = Phase::AwaitingStart { by: OffsetDateTime::now_utc().unix_timestamp() };
+    under_way.stands(&journal, &change, &phase)?;
     let _held = errand.shield.hold();
-    faults::step("the change stands");
     done.change = Some(change.id);
     done.state = State::AwaitingStart;
     done.proved = false;

@@ -6,17 +6,19 @@ use std::path::PathBuf;
 
 use time::OffsetDateTime;
 
-use super::super::apply::{put, write_down};
-use super::super::certificate::{self, Chosen, choose};
+use super::super::apply::put;
+use super::super::certificate::{Chosen, choose};
 use super::super::facts::Facts;
+use super::super::gate::{fit_to_be_changed, safe};
 use super::super::judge::judge;
 use super::super::lockout::locked_out;
 use super::super::offline::{as_it_will_start, promise};
 use super::super::pending::proof_of;
 use super::super::plan::{StageKind, plan};
 use super::super::prove::promised;
-use super::super::run::{Done, Errand, State, fit_to_be_changed, newer_source, safe, to_found};
+use super::super::run::{Done, Errand, State, newer_source};
 use super::super::settings::{satisfies, wished};
+use super::super::under_way::to_found;
 use super::super::wish::Wish;
 use super::super::{previous_keys, stopped};
 use super::edit::{self, Command};
@@ -30,7 +32,7 @@ use crate::compose::words::{Given, given};
 use crate::failure::{Failure, Result};
 use crate::faults;
 use crate::findings::Finding;
-use crate::journal::{Change, Journal, Phase, digest, fresh_id};
+use crate::journal::{Change, Phase, digest, fresh_id};
 use crate::place::{Login, Place, Way};
 use crate::privilege::files;
 use crate::privilege::secret::Secret;
@@ -223,22 +225,14 @@ async fn change(
 ) -> Result<()> {
     let wish = errand.wish;
     let excepted = !wish.exceptions.is_empty();
-    let journal = Journal::open(done.facts.identifier, &place.key())?;
-    let authority = to_found(wish, chosen);
-    let founded =
-        authority.map(|(folder, authority)| certificate::to_be_founded(folder, authority)).transpose()?;
     let promised = promise(&done.plan, excepted);
-    let change = write_down(&journal, &done.facts, &done.plan, founded, Some(promised.clone()), &place, now)?;
-    *errand.under_way.begun.borrow_mut() = Some((journal.clone(), change.clone()));
-    if let (Some(founded), Some((_, authority))) = (&change.founded, authority) {
-        certificate::found(founded, authority)?;
-    }
+    let under_way = errand.under_way;
+    let of = (&place, &done.facts, &done.plan);
+    let (journal, change) = under_way.begin(of, to_found(wish, chosen), Some(promised.clone()), now)?;
     write(errand, &mut place, &change, done).await?;
     let Started { mut place, who, proof } = started(errand, place, found, &promised).await?;
-    journal.set(&change, &Phase::Committed)?;
-    *errand.under_way.begun.borrow_mut() = None;
+    under_way.stands(&journal, &change, &Phase::Committed)?;
     let _held = errand.shield.hold();
-    faults::step("the change stands");
     previous_keys::only_one(&mut place, &journal, &change).await;
     done.change = Some(change.id);
     done.state = State::Changed;
