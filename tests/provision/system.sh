@@ -32,7 +32,8 @@ present() {
     ruby-pg) ruby -e 'require "pg"' >/dev/null 2>&1 ;;
     php-pgsql) php -r 'exit(extension_loaded("pdo_pgsql") ? 0 : 1);' >/dev/null 2>&1 ;;
     dbd-pg) perl -MDBD::Pg -e 1 >/dev/null 2>&1 ;;
-    psqlodbc) odbcinst -q -d 2>/dev/null | grep -q 'PostgreSQL Unicode' ;;
+    # The manager of drivers, which comes with isql, is not what the driver itself asks for.
+    psqlodbc) command -v isql >/dev/null 2>&1 && odbcinst -q -d 2>/dev/null | grep -q 'PostgreSQL Unicode' ;;
     lib-pq) command -v go >/dev/null 2>&1 && [ -d /usr/share/gocode/src/github.com/lib/pq ] ;;
     pip) python3 -m pip --version >/dev/null 2>&1 || /usr/bin/python3 -m pip --version >/dev/null 2>&1 ;;
     *) command -v "$1" >/dev/null 2>&1 ;;
@@ -60,7 +61,7 @@ packages() { # manager need
     apt-get:node) echo nodejs ;;
     apt-get:php-pgsql) echo php-cli php-pgsql ;;
     apt-get:dbd-pg) echo libdbd-pg-perl ;;
-    apt-get:psqlodbc) echo odbc-postgresql odbcinst ;;
+    apt-get:psqlodbc) echo odbc-postgresql odbcinst unixodbc ;;
     apt-get:lib-pq) echo golang-go golang-github-lib-pq-dev ;;
     apt-get:ruby-pg) echo ruby-pg ;;
     *:ruby-pg | *:php-pgsql | *:dbd-pg | *:psqlodbc | *:lib-pq) return 1 ;;
