@@ -19,6 +19,11 @@ impl Planned {
     fn on(version: u32) -> Self {
         let (living, by) = (Living::of(version), Account::current());
         living.secured(&by);
+        living.write("people", "somebody\n");
+        let rules = living.read("pg_hba.conf");
+        living.write("pg_hba.conf", &format!("{rules}host all @people 192.0.2.9/32 reject\n"));
+        living.write("memory.conf", "work_mem = '5MB'\n");
+        living.append_conf("include 'memory.conf'");
         let policy = include_str!("../crates/pgseal/src/policy/modern.toml");
         let policy = living.sandbox().file_of(&by, "ours.toml", 0o644, policy);
         let folder = policy.parent().expect("it lies in the sandbox").to_owned();
@@ -72,6 +77,14 @@ fn a_plan_is_carried_out_from_any_folder_and_refused_once_something_moved() {
         living.write("pg_hba.conf", &format!("{rules}host all all 10.0.0.0/8 reject\n"));
         planned.refused("pg_hba.conf");
         living.write("pg_hba.conf", &rules);
+
+        // What the files read beside themselves is what they say, too.
+        for (name, other) in [("people", "somebody\nanybody\n"), ("memory.conf", "work_mem = '6MB'\n")] {
+            let was = living.read(name);
+            living.write(name, other);
+            planned.refused(name);
+            living.write(name, &was);
+        }
 
         // Where a plan is written to is said by who runs it.
         planned.rewritten(asked(format!("--out={}", elsewhere.display())));

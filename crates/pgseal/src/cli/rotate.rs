@@ -95,6 +95,9 @@ pub(crate) struct Options {
     /// As root, write root's own files in this folder, where the server's settings lead there (repeatable)
     #[arg(long, value_name = "FOLDER", value_parser = folder_of_roots)]
     write_as_root: Vec<PathBuf>,
+    /// Take a change as it stands that another user's pgseal made (repeatable)
+    #[arg(long, value_name = "CHANGE")]
+    adopt: Vec<String>,
     /// Exchange two files whose paths the command line fixes, one after the other
     #[arg(long)]
     accept_crash_window: bool,
@@ -180,6 +183,7 @@ fn wish(options: &Options) -> Result<Wish> {
         compromised: options.compromised,
         allow_unseen: options.allow_unseen,
         as_root: options.write_as_root.clone(),
+        adopted: options.adopt.clone(),
         accept_crash_window: options.accept_crash_window,
         if_due: options.if_due,
     })

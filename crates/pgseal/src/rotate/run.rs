@@ -26,7 +26,7 @@ use crate::secure::observe::observe;
 use crate::secure::plan::{Plan, StageKind, own_authority};
 use crate::secure::prove::promised;
 use crate::secure::under_way::UnderWay;
-use crate::secure::{previous_keys, recover};
+use crate::secure::{others, previous_keys, recover};
 use crate::target::{Asked, Target, login};
 use crate::verify::claim::Proof;
 
@@ -100,6 +100,9 @@ async fn carry_out(
     let mut facts = observe(&mut place, &server, &held, who).await?;
     fit_to_be_changed(&facts, word)?;
     speaks_tls(&facts, word)?;
+    if !only_plan {
+        others::none_unknown(&facts, &wish.adopted, word)?;
+    }
     let now = OffsetDateTime::now_utc();
     let minds = ready(&mut place, &facts, &held, now).await?;
     let seat = Seat::find(&mut place, &mut facts).await?;

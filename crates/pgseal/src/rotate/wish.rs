@@ -33,6 +33,8 @@ pub(crate) struct Wish {
     pub(crate) allow_unseen: bool,
     /// Folders of root's in which root writes root's own files, where the server's settings lead there.
     pub(crate) as_root: Vec<PathBuf>,
+    /// Changes of another user's pgseal that stand.
+    pub(crate) adopted: Vec<String>,
     /// Two files whose paths the command line fixes are exchanged one after the other.
     pub(crate) accept_crash_window: bool,
     /// Only where the present certificate is due.

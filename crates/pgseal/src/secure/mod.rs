@@ -23,7 +23,7 @@ mod log_lines;
 mod managed;
 pub(crate) mod observe;
 mod offline;
-mod others;
+pub(crate) mod others;
 pub(crate) mod pending;
 pub(crate) mod plan;
 pub(crate) mod present;

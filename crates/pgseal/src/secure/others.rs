@@ -12,7 +12,7 @@ use crate::privilege::user::{SystemUser, effective_uid};
 const BEFORE_ID: &str = "change ";
 
 /// Stops where a change is in the files that no journal of ours knows, and that nobody said to take as it stands.
-pub(super) fn none_unknown(facts: &Facts, adopted: &[String], word: &str) -> Result<()> {
+pub(crate) fn none_unknown(facts: &Facts, adopted: &[String], word: &str) -> Result<()> {
     let found = [&facts.main, &facts.hba].into_iter().flat_map(|file| {
         let ids = ids(&file.bytes);
         ids.into_iter().map(move |id| (id, file))
