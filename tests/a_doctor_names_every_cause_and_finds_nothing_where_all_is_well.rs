@@ -79,6 +79,7 @@ fn of_rules() -> Vec<Ill> {
         ill("weak-method-reachable", |living| living.prepend_hba("hostssl all all all trust")),
         ill("ident-reachable", |living| living.prepend_hba("hostssl all all all ident")),
         ill("dead-line", |living| living.prepend_hba("hostssl all all all scram-sha-256")),
+        ill("client-certificate-uncheckable", |living| living.prepend_hba("hostssl all nobody all cert")),
         ill("socket-trust", |living| living.prepend_hba("local all app trust")),
         ill("rules-errors", |living| living.prepend_hba("hostssl all all all scram-sha-257")),
         ill("breaks-on-upgrade", |living| {

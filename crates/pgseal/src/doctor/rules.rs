@@ -2,7 +2,7 @@
 
 use pgseal_conf::PgVersion;
 use pgseal_conf::hba::proof::{Purposes, Question, Verdict, admission, plaintext_path};
-use pgseal_conf::hba::{Channel, ConnectionType, Method, Ruleset, Server};
+use pgseal_conf::hba::{Channel, ClientCertificate, ConnectionType, Method, Ruleset, Server};
 use time::OffsetDateTime;
 
 use super::Notes;
@@ -17,6 +17,20 @@ const SHOWN: usize = 6;
 
 pub(super) fn judge(facts: &Facts, now: OffsetDateTime, notes: &mut Notes<'_>) {
     of(&facts.rules, facts.version, now, notes);
+    if facts.setting("ssl_ca_file").is_empty() {
+        certificates_that_nobody_checks(&facts.rules.ruleset(facts.version), notes);
+    }
+}
+
+/// Lines that ask for a client certificate where no CA is there to check it (auth.c, `ClientAuthentication`).
+fn certificates_that_nobody_checks(ruleset: &Ruleset, notes: &mut Notes<'_>) {
+    let asking = ruleset.rules.iter().filter(|rule| rule.client_certificate != ClientCertificate::NotAsked);
+    let lines: Vec<String> =
+        asking.map(|rule| format!("line {} {}", rule.line, rule.method.name())).collect();
+    if ruleset.loads() && !lines.is_empty() {
+        let evidence = format!("ssl_ca_file is empty, and a certificate is asked for by {}", some(&lines));
+        notes.find("client-certificate-uncheckable", evidence);
+    }
 }
 
 /// The same for rules that nobody has loaded yet.
