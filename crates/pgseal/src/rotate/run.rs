@@ -15,11 +15,11 @@ use super::wire::Watched;
 use super::wish::Wish;
 use crate::failure::{Failure, Result};
 use crate::folder::lock::Lock;
-use crate::interrupt::{Shield, interruptible};
+use crate::interrupt::interruptible;
 use crate::journal::{Journal, Origin, Phase, fresh_id, records};
 use crate::place::{Login, Place};
 use crate::report::stderr::say;
-use crate::secure::apply::{Work, look_again};
+use crate::secure::apply::{Hand, Work, look_again};
 use crate::secure::facts::{Facts, Present};
 use crate::secure::gate::fit_to_be_changed;
 use crate::secure::observe::observe;
@@ -67,10 +67,9 @@ pub(crate) enum State {
 }
 
 pub(crate) async fn rotate(word: &str, wish: &Wish, asked: &Asked, only_plan: bool) -> Result<Done> {
-    let shield = Shield::default();
     let under_way = UnderWay::default();
-    let work = carry_out(word, wish, asked, only_plan, &under_way, &shield);
-    let outcome = interruptible(&shield, work).await;
+    let work = carry_out(word, wish, asked, only_plan, &under_way);
+    let outcome = interruptible(&under_way.shield, work).await;
     under_way.ended(word, outcome).await
 }
 
@@ -80,39 +79,29 @@ async fn carry_out(
     asked: &Asked,
     only_plan: bool,
     under_way: &UnderWay,
-    shield: &Shield,
 ) -> Result<Done> {
     let mut place = Target::place(word).await?;
     place.written_as_root_in(wish.as_root.iter().cloned());
     let _folder = lock_of_folder(&place)?;
     *under_way.lock.borrow_mut() = Some(place.lock().await?);
-    let recovered = if only_plan {
-        if let Some(unfinished) = recover::unfinished_of(&mut place).await? {
-            say(&format!("pgseal: {}", unfinished.words()));
-        }
-        None
-    } else {
-        recover::unfinished(&mut place).await?
-    };
+    let recovered = left_behind(&mut place, only_plan).await?;
     let server = place.running().await?;
-    let who = &login(&place, &server, asked)?;
-    let held = place.session(&server, who).await?;
-    let mut facts = observe(&mut place, &server, &held, who).await?;
+    let who = login(&place, &server, asked)?;
+    let held = place.session(&server, &who).await?;
+    let mut facts = observe(&mut place, &server, &held, &who).await?;
     fit_to_be_changed(&facts, word)?;
     speaks_tls(&facts, word)?;
-    if !only_plan {
-        others::none_unknown(&facts, &wish.adopted, word)?;
-    }
     let now = OffsetDateTime::now_utc();
     let minds = ready(&mut place, &facts, &held, now).await?;
     let seat = Seat::find(&mut place, &mut facts).await?;
     let journal = Journal::find(facts.identifier, &place.key())?;
     if !only_plan {
+        others::none_unknown(&facts, &wish.adopted, word)?;
         previous_keys::past_their_time(&mut place, now).await?;
     }
     let origin = origin(&place, journal.as_ref(), wish)?;
     let chosen = choose(&facts, origin.clone(), wish, now).await?;
-    let mut done = Done {
+    let done = Done {
         word: word.to_owned(),
         before: facts.certificate.as_ref().ok().map(|present| present.leaf.clone()),
         state: State::Planned,
@@ -129,60 +118,72 @@ async fn carry_out(
         proved: true,
         facts,
     };
-    let next = match chosen {
-        Chosen::New(next) => next,
-        Chosen::Kept(why) => {
-            done.state = State::AsWished(why);
-            if let (Ok(present), false) = (&done.facts.certificate, only_plan) {
-                let plan = as_it_stands(&done.facts, present)?;
-                let mut work = Work {
-                    place: &mut place,
-                    server,
-                    held: &held,
-                    who,
-                    facts: &done.facts,
-                    plan: &plan,
-                    excepted: false,
-                    reached: &under_way.reached,
-                };
-                let proof = look_again(&mut work).await?;
-                done.proved = holds(&proof, &plan, who);
-                done.proof = Some(proof);
-            }
-            held.close().await;
-            return Ok(done);
-        }
+    let hand = Hand { place: &mut place, server, held: &held, who: &who };
+    let done = match chosen {
+        Chosen::Kept(why) => stays(hand, done, why, only_plan, under_way).await?,
+        Chosen::New(next) => exchanged(hand, done, *next, &seat, wish, only_plan, (now, under_way)).await?,
     };
-    let copies = elsewhere(&mut place, &done.facts, &held).await;
+    held.close().await;
+    Ok(done)
+}
+
+/// What a run that was cut off left: taken back or gone on with, or where this one only looks told.
+async fn left_behind(place: &mut Place, only_plan: bool) -> Result<Option<String>> {
+    if !only_plan {
+        return recover::unfinished(place).await;
+    }
+    if let Some(unfinished) = recover::unfinished_of(place).await? {
+        say(&format!("pgseal: {}", unfinished.words()));
+    }
+    Ok(None)
+}
+
+/// A certificate that stays is proved all the same.
+async fn stays(
+    hand: Hand<'_>,
+    mut done: Done,
+    why: String,
+    only_plan: bool,
+    under_way: &UnderWay,
+) -> Result<Done> {
+    done.state = State::AsWished(why);
+    if let (Ok(present), false) = (&done.facts.certificate, only_plan) {
+        let who = hand.who;
+        let plan = as_it_stands(&done.facts, present)?;
+        let mut work = hand.with(&done.facts, &plan, false, &under_way.reached);
+        let proof = look_again(&mut work).await?;
+        done.proved = holds(&proof, &plan, who);
+        done.proof = Some(proof);
+    }
+    Ok(done)
+}
+
+/// The next certificate in the place of the present one.
+async fn exchanged(
+    hand: Hand<'_>,
+    mut done: Done,
+    next: Next,
+    seat: &Seat,
+    wish: &Wish,
+    only_plan: bool,
+    (now, under_way): (OffsetDateTime, &UnderWay),
+) -> Result<Done> {
+    let copies = elsewhere(hand.place, &done.facts, hand.held).await;
     done.minds.extend(copies);
     done.cut_short = next.cut_short;
     done.renewed = next.renewed.as_ref().map(|(path, _)| path.clone());
-    let records = records_of(&place, &next)?;
-    let plan = plan(&done.facts, &seat, &next, wish, records, (word, fresh_id()?))?;
+    let records = records_of(hand.place, &next)?;
+    let plan = plan(&done.facts, seat, &next, wish, records, (&done.word, fresh_id()?))?;
     safe(&plan, &next, wish)?;
-    if only_plan {
-        done.plan = Some(plan);
-        return Ok(done);
+    if !only_plan {
+        let mut work = hand.with(&done.facts, &plan, false, &under_way.reached);
+        let (seen, change) = change(&mut work, wish, now, under_way).await?;
+        done.state = State::Rotated;
+        done.proof = Some(seen.proof);
+        done.watched = Some(seen.watched);
+        done.change = Some(change);
     }
-    let mut work = Work {
-        place: &mut place,
-        server,
-        held: &held,
-        who,
-        facts: &done.facts,
-        plan: &plan,
-        excepted: false,
-        reached: &under_way.reached,
-    };
-    let (seen, change) = change(&mut work, wish, now, under_way).await?;
-    // From where a change stands, a signal comes too late.
-    let _held = shield.hold();
-    done.state = State::Rotated;
-    done.proof = Some(seen.proof);
-    done.watched = Some(seen.watched);
-    done.change = Some(change);
     done.plan = Some(plan);
-    held.close().await;
     Ok(done)
 }
 

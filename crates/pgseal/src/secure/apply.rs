@@ -48,6 +48,28 @@ pub(crate) struct Work<'w> {
     pub(crate) reached: &'w Cell<usize>,
 }
 
+/// A server in hand: its place, its process, and a session that is held to the end.
+pub(crate) struct Hand<'h> {
+    pub(crate) place: &'h mut Place,
+    pub(crate) server: RunningServer,
+    pub(crate) held: &'h Session,
+    pub(crate) who: &'h Login,
+}
+
+impl<'h> Hand<'h> {
+    /// What it takes to change that server.
+    pub(crate) fn with(
+        self,
+        facts: &'h Facts,
+        plan: &'h Plan,
+        excepted: bool,
+        reached: &'h Cell<usize>,
+    ) -> Work<'h> {
+        let Self { place, server, held, who } = self;
+        Work { place, server, held, who, facts, plan, excepted, reached }
+    }
+}
+
 /// Writes the change down. Nothing of the server's has been touched when this returns.
 pub(crate) fn write_down(
     journal: &Journal,

@@ -72,7 +72,6 @@ pub(super) async fn carry_out(
     done.proof = Some(written(&mut place, under_way, &change, &done).await?);
     let phase = Phase::AwaitingStart { by: OffsetDateTime::now_utc().unix_timestamp() };
     under_way.stands(&journal, &change, &phase)?;
-    let _held = errand.shield.hold();
     done.change = Some(change.id);
     done.state = State::AwaitingStart;
     done.proved = false;

@@ -7,7 +7,7 @@ use pgseal_pki::CertificateAuthority;
 use pgseal_wire::Session;
 use time::OffsetDateTime;
 
-use super::apply::{Work, apply, look_again};
+use super::apply::{Hand, Work, apply, look_again};
 use super::certificate::{self, Chosen, choose};
 use super::facts::Facts;
 use super::judge::judge;
@@ -24,11 +24,10 @@ use super::{clients, composed, gate, offline, others, pending, previous_keys, re
 use crate::failure::{Failure, Result};
 use crate::findings::Finding;
 use crate::folder::lock::Lock;
-use crate::interrupt::{Shield, interruptible};
+use crate::interrupt::interruptible;
 use crate::journal::state::find_ledger_file;
 use crate::journal::{Journal, Origin, Phase, fresh_id, key};
 use crate::place::{Login, Place};
-use crate::server::process::RunningServer;
 use crate::sessions::client::Client;
 use crate::sessions::ledger::{Ledger, Times};
 use crate::target::{Asked, Target, login};
@@ -139,10 +138,9 @@ pub(crate) async fn secure(
     how: &How,
     consent: Consent<'_>,
 ) -> Result<Done> {
-    let shield = Shield::default();
     let under_way = UnderWay::default();
-    let errand = Errand { word, wish, asked, how, consent, under_way: &under_way, shield: &shield };
-    let outcome = interruptible(&shield, carry_out(&errand)).await;
+    let errand = Errand { word, wish, asked, how, consent, under_way: &under_way };
+    let outcome = interruptible(&under_way.shield, carry_out(&errand)).await;
     let done = under_way.ended(word, outcome).await?;
     Ok(Done { unfinished: under_way.unfinished.take(), ..done })
 }
@@ -155,7 +153,6 @@ pub(super) struct Errand<'e> {
     pub(super) how: &'e How,
     pub(super) consent: Consent<'e>,
     pub(super) under_way: &'e UnderWay,
-    pub(super) shield: &'e Shield,
 }
 
 /// What a run that was cut off left: taken back, or where this one only looks kept in mind.
@@ -190,7 +187,7 @@ async fn carry_out(errand: &Errand<'_>) -> Result<Done> {
 
 /// A server that runs: what it is, what is to become of it, and that.
 async fn living(errand: &Errand<'_>, mut place: Place, recovered: Option<String>) -> Result<Done> {
-    let Errand { word, wish, asked, how, shield, .. } = *errand;
+    let Errand { word, wish, asked, how, under_way, .. } = *errand;
     let server = place.running().await?;
     if how.offline {
         return Err(Failure::stopped(format!("the server of {word} runs (process {})", server.pid))
@@ -199,8 +196,11 @@ async fn living(errand: &Errand<'_>, mut place: Place, recovered: Option<String>
     }
     let who = login(&place, &server, asked)?;
     let held = place.session(&server, &who).await?;
-    let settled =
-        if how.only_plan { None } else { pending::settle(&mut place, &server, &held, &who, shield).await? };
+    let settled = if how.only_plan {
+        None
+    } else {
+        pending::settle(&mut place, &server, &held, &who, &under_way.shield).await?
+    };
     let mut facts = observe(&mut place, &server, &held, &who).await?;
     facts.newer_source = newer_source(&place, &facts)?;
     if wish.enforce && !wish.even_if_locked_out {
@@ -250,14 +250,6 @@ fn planned(
     Ok(Done::planned(word, facts, plan, findings, refused, None))
 }
 
-/// A server in hand: its place, its process, and a session that is held to the end.
-struct Hand<'h> {
-    place: &'h mut Place,
-    server: RunningServer,
-    held: &'h Session,
-    who: &'h Login,
-}
-
 /// What was planned, agreed on and carried out, stage by stage, each by a reload.
 async fn by_reloads(
     errand: &Errand<'_>,
@@ -266,29 +258,24 @@ async fn by_reloads(
     chosen: &Chosen,
     now: OffsetDateTime,
 ) -> Result<Done> {
-    let Errand { word, wish, how, consent, under_way, shield, .. } = *errand;
-    let Hand { place, server, held, who } = hand;
+    let Errand { word, wish, how, consent, under_way, .. } = *errand;
+    let (held, who) = (hand.held, hand.who);
     others::none_unknown(&done.facts, &wish.adopted, word)?;
     let excepted = !wish.exceptions.is_empty();
     if done.plan.is_empty() {
         done.state = State::AsWished;
     } else {
         for write in done.plan.writes() {
-            place.must_take(&write.path).await?;
+            hand.place.must_take(&write.path).await?;
         }
         gate::agreed(&mut done, wish, (who, held), consent).await?;
     }
-    let reached = &under_way.reached;
-    let mut work = Work { place, server, held, who, facts: &done.facts, plan: &done.plan, excepted, reached };
-    // From where a change stands, a signal comes too late: who is told that everything is as it was has to
-    // find it so.
-    let _held;
+    let mut work = hand.with(&done.facts, &done.plan, excepted, &under_way.reached);
     if done.state == State::AsWished {
         done.proof = Some(look_again(&mut work).await?);
     } else {
         let authority = to_found(wish, chosen);
         let (proof, change, until) = change(&mut work, how, authority, now, under_way).await?;
-        _held = shield.hold();
         done.proof = Some(proof);
         done.change = Some(change);
         done.state = until.map_or(State::Changed, State::AwaitingConfirmation);

@@ -16,6 +16,7 @@ use super::wish::{Source, Wish};
 use crate::failure::{Ending, Failure, Result};
 use crate::faults;
 use crate::folder::lock::Lock;
+use crate::interrupt::{Held, Shield};
 use crate::journal::{Change, Journal, Phase, Promise};
 use crate::place::Place;
 use crate::target::Target;
@@ -26,6 +27,10 @@ pub(crate) struct UnderWay {
     /// Held to the end, so that nobody comes between a failure and its rollback.
     pub(crate) lock: RefCell<Option<Lock>>,
     begun: RefCell<Option<(Journal, Change)>>,
+    /// What a signal waits for.
+    pub(crate) shield: Shield,
+    /// From where a change stands, to the end of the run.
+    stands: RefCell<Option<Held>>,
     /// A change that nobody had finished, where this run only looks.
     pub(crate) unfinished: RefCell<Option<Unfinished>>,
     /// How many of the change's files may have been written.
@@ -53,9 +58,11 @@ impl UnderWay {
         Ok((journal, change))
     }
 
-    /// From here on the change stands, in that phase, and nobody takes it back.
+    /// From here on the change stands, in that phase, and nobody takes it back. A signal comes too late: who is told
+    /// that everything is as it was has to find it so.
     pub(crate) fn stands(&self, journal: &Journal, change: &Change, phase: &Phase) -> Result<()> {
         journal.set(change, phase)?;
+        *self.stands.borrow_mut() = Some(self.shield.hold());
         *self.begun.borrow_mut() = None;
         faults::step("the change stands");
         Ok(())

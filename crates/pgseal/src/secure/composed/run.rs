@@ -232,7 +232,6 @@ async fn change(
     write(errand, &mut place, &change, done).await?;
     let Started { mut place, who, proof } = started(errand, place, found, &promised).await?;
     under_way.stands(&journal, &change, &Phase::Committed)?;
-    let _held = errand.shield.hold();
     previous_keys::only_one(&mut place, &journal, &change).await;
     done.change = Some(change.id);
     done.state = State::Changed;
