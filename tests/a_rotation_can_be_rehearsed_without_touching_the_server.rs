@@ -1,11 +1,36 @@
 //! `pgseal rotate --drill`: a temporary server of the same version with a copy of the TLS settings is rotated and removed;
 //! of the real one nothing is written, signalled or left behind. A setting that would fail fails there.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
 use crate::harness::{
-    Account, Contained, Living, PASSWORD, Ran, Schema, docker, images, record, served, versions_in_turn,
+    Account, Contained, Install, Living, PASSWORD, Ran, Schema, docker, holds, images, record, seen_by,
+    served, versions_in_turn, watched,
 };
+
+/// What every container of a rehearsal is called, with a number behind it.
+const NAME: &str = "pgseal-drill-";
+/// A docker client in front of the real one. When psql is to be told something, somebody else tries to come in from
+/// outside, with the password that docker knows; then what it is told is written down.
+const EAVESDROPPER: &str = r#"#!/bin/sh
+PATH=/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin
+case " $* " in
+*" psql "*) ;;
+*) exec docker "$@" ;;
+esac
+name=$3
+port=$(docker port "$name" 5432 | head -n 1)
+PGPASSWORD=$(docker inspect --format '{{range .Config.Env}}{{println .}}{{end}}' "$name" | sed -n 's/^POSTGRES_PASSWORD=//p')
+export PGPASSWORD
+@PSQL@ -X -h 127.0.0.1 -p "${port##*:}" -U postgres -d postgres -c 'SELECT 1' >"$0.outside" 2>&1
+unset PGPASSWORD
+tee "$0.told" | docker "$@"
+"#;
 
 /// What a rehearsal of that server's would leave in its own folder for such things.
 fn left_behind(living: &Living, by: &Account) -> Vec<String> {
@@ -73,7 +98,67 @@ fn a_container_is_rehearsed_in_another_one_of_its_image() {
     assert_eq!(told["rotation"]["state"], "rotated", "{told:#}");
     assert_eq!((contained.files(), contained.started()), (files, started));
     let all = docker(&["ps", "--all", "--format", "{{.Names}}"]).succeeded();
-    let ours = all.stdout().lines().filter(|name| name.starts_with("pgseal-drill-"));
+    let ours = all.stdout().lines().filter(|name| name.starts_with(NAME));
     assert_eq!(ours.count(), 0, "{all}");
     record("a container's rotation is rehearsed in another one of its image", 1);
+}
+
+/// Docker's client that writes down what psql is told, where it is.
+fn eavesdropper(contained: &Contained) -> PathBuf {
+    let program = contained.sandbox().dir_of(&Account::current(), "eavesdropper").join("docker");
+    let psql = Install::of(15).psql();
+    let text = EAVESDROPPER.replace("@PSQL@", &psql.display().to_string());
+    fs::write(&program, text).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    program
+}
+
+/// What docker shows of the containers of rehearsals, and what they print.
+fn known_to_docker() -> Vec<Vec<u8>> {
+    let filter = format!("name={NAME}");
+    let ids = docker(&["ps", "--all", "--quiet", "--filter", &filter]);
+    let each = ids.stdout().lines().flat_map(|id| [docker(&["inspect", id]), docker(&["logs", id])]);
+    each.map(|ran| [ran.stdout(), ran.stderr()].concat().into_bytes()).collect()
+}
+
+/// The text of every plain file below it.
+fn files_below(root: &Path) -> Vec<Vec<u8>> {
+    let grep = Command::new("grep").args(["--recursive", "--text", ""]).arg(root).output().unwrap();
+    vec![grep.stdout]
+}
+
+#[test]
+fn the_password_of_a_rehearsals_container_is_seen_by_nobody() {
+    let image = images().pop().unwrap();
+    let contained = Contained::of(&image);
+    contained.secure(&[]).run().succeeded();
+    let spy = eavesdropper(&contained);
+    let folder = contained.sandbox().dir_of(&Account::current(), "tmp");
+    let path = format!("{}:/usr/local/bin:/usr/bin:/bin", spy.parent().unwrap().display());
+    let drill = contained.verb("rotate", &["--drill", "--format", "json"]);
+    let drill = drill.env("PATH", path).env("TMPDIR", &folder);
+    let often = Duration::from_millis(100);
+    let files = || files_below(&folder);
+    let (((ran, by_docker), on_disk), by_processes) =
+        watched(|| seen_by(files, often, || seen_by(known_to_docker, often, || drill.run())));
+    let ran = ran.succeeded();
+    let told = fs::read_to_string(spy.with_file_name("docker.told")).unwrap();
+    let password = told.split("PASSWORD '").nth(1).and_then(|rest| rest.split('\'').next()).unwrap();
+    assert_eq!(password.len(), 28, "{told}");
+    let all = [("/proc", &by_processes), ("docker", &by_docker), ("the disk", &on_disk)];
+    for (place, seen) in all {
+        let found = seen.iter().find(|text| holds(text, password));
+        let found = found.map(|text| String::from_utf8_lossy(text).replace('\0', " "));
+        assert_eq!(found, None, "shown by {place}");
+    }
+    // It was looked at closely enough.
+    let shows = |seen: &BTreeSet<Vec<u8>>, what: &str| seen.iter().any(|text| holds(text, what));
+    assert!(shows(&by_processes, "PGPASSFILE=/proc/self/fd/0"), "{ran}");
+    assert!(shows(&by_processes, "POSTGRES_PASSWORD="), "{ran}");
+    assert!(shows(&by_docker, "POSTGRES_HOST_AUTH_METHOD=reject"), "{ran}");
+    assert!(shows(&by_docker, "database system is ready"), "{ran}");
+    assert!(shows(&on_disk, "server-ca"), "{ran}");
+    let outside = fs::read_to_string(spy.with_file_name("docker.outside")).unwrap();
+    assert!(outside.contains("pg_hba.conf rejects connection"), "{outside}");
+    record("a rehearsal's password is seen by nobody", 1);
 }

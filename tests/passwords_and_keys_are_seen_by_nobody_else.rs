@@ -9,41 +9,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::harness::{Account, Install, Pgseal, Port, Ran, Sandbox, Sealed};
+use crate::harness::{Account, Install, Pgseal, Port, Ran, Sandbox, Sealed, holds, watched};
 
 /// Found nowhere by chance.
 const PASSWORD: &str = "Kestrel-7319-quartz";
 const PASSPHRASE: &str = "Walnut-2284-harbor";
 const BYSTANDER: &str = "Lantern-5560-meadow";
-
-/// What `/proc` shows of all processes while `what_happens`: command lines and environments.
-fn watched<T>(what_happens: impl FnOnce() -> T) -> (T, BTreeSet<Vec<u8>>) {
-    let done = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let watch = scope.spawn(|| {
-            let mut seen = BTreeSet::new();
-            while !done.load(Ordering::Relaxed) {
-                for entry in fs::read_dir("/proc").unwrap().flatten() {
-                    if entry.file_name().to_str().is_none_or(|name| name.parse::<u32>().is_err()) {
-                        continue;
-                    }
-                    for file in ["cmdline", "environ"] {
-                        seen.extend(fs::read(entry.path().join(file)).ok().filter(|text| !text.is_empty()));
-                    }
-                }
-                thread::sleep(Duration::from_millis(1));
-            }
-            seen
-        });
-        let outcome = what_happens();
-        done.store(true, Ordering::Relaxed);
-        (outcome, watch.join().unwrap())
-    })
-}
-
-fn holds(text: &[u8], secret: &str) -> bool {
-    text.windows(secret.len()).any(|window| window == secret.as_bytes())
-}
 
 /// The files under `root` that hold it.
 fn files_with(root: &Path, secret: &str) -> Vec<PathBuf> {

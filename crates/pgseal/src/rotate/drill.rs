@@ -1,7 +1,7 @@
 //! A rehearsal: a temporary server of the same version with a copy of the TLS settings and a throw-away key is rotated
 //! as the real one would be, and removed. Of the real one, files and settings are read, and nothing else.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,7 @@ use tokio::process::Command;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
+use super::contained;
 use crate::failure::{Failure, Result};
 use crate::interrupt::{Shield, interruptible};
 use crate::journal::fresh_id;
@@ -30,8 +31,8 @@ use crate::target::{Asked, Target, login};
 
 /// For each of the runs that a rehearsal is made of: an initdb is among them.
 const PATIENCE: Duration = Duration::from_secs(300);
-/// A container sets up its database first.
-const READY_WITHIN: Duration = Duration::from_secs(120);
+/// A reload takes a moment.
+const READY_WITHIN: Duration = Duration::from_secs(60);
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(200);
 const LINES: usize = 12;
 /// Everybody may pass, the server's user among them, and nobody may look.
@@ -194,40 +195,14 @@ impl Stand {
         let image =
             place.image().ok_or_else(|| Failure::new("docker does not tell the container's image"))?;
         let Some((name, docker)) = &self.container else { return Ok(()) };
-        let password = Secret::generate()?;
-        // In a file, since everybody can read arguments.
-        let environment = self.folder.join("environment");
-        let line = Zeroizing::new(format!("POSTGRES_PASSWORD={}\n", password.reveal()));
-        files::create(&environment, 0o600, line.as_bytes())
-            .map_err(|error| Failure::io("write", &environment, &error))?;
-        let words: [&OsStr; 10] = [
-            "run".as_ref(),
-            "--detach".as_ref(),
-            "--name".as_ref(),
-            name.as_ref(),
-            "--env-file".as_ref(),
-            environment.as_ref(),
-            "--publish".as_ref(),
-            "127.0.0.1::5432".as_ref(),
-            "--pull=never".as_ref(),
-            image.as_ref(),
-        ];
-        let words: Vec<OsString> = words.into_iter().map(OsStr::to_owned).collect();
-        let said = docker.run_within(PATIENCE, &words, Input::Nothing).await?;
-        if !said.well {
-            return Err(Failure::new(format!(
-                "docker could not run a container of {image}: {}",
-                said.err.trim()
-            )));
-        }
-        self.password = Some(password);
-        self.until_ready().await?;
+        self.password = Some(contained::start(docker, name, image, &self.target).await?);
+        self.until_it_lets_us_in().await?;
         let ca = self.folder.join("ca").display().to_string();
         self.pgseal(&["secure", &self.target, "--yes", "--new-ca", &ca]).await.map(drop)
     }
 
-    /// The server that sets up the database does not listen on TCP, and the one after it does.
-    async fn until_ready(&self) -> Result<()> {
+    /// Its rules count for whoever comes after the reload, which nobody announces.
+    async fn until_it_lets_us_in(&self) -> Result<()> {
         let end = Instant::now() + READY_WITHIN;
         loop {
             let looked = self.pgseal(&["sessions", &self.target, "--format", "json"]).await;
@@ -246,10 +221,11 @@ impl Stand {
             command.env_remove(name);
         }
         command.env("PGSEAL_STATE_DIR", self.folder.join("state"));
-        if let Some(password) = &self.password {
-            command.env("PGUSER", "postgres").env("PGPASSWORD", password.reveal());
-        }
         command.args(words).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        if let Some(password) = &self.password {
+            command.env("PGUSER", contained::SUPERUSER).env("PGPASSFILE", contained::PASSFILE);
+            command.stdin(contained::passfile(password)?);
+        }
         command.process_group(0).kill_on_drop(true);
         let failed =
             |error: std::io::Error| Failure::new(format!("could not run this program once more: {error}"));

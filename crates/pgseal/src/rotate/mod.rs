@@ -3,6 +3,7 @@
 
 mod apply;
 mod choose;
+mod contained;
 mod copies;
 pub(crate) mod drill;
 mod encrypted;
