@@ -13,6 +13,9 @@ pub const MAX_BUNDLE: usize = 4 * 1024 * 1024;
 /// The most blocks and runs of text in one bundle.
 pub const MAX_PARTS: usize = 4096;
 
+/// The object identifier 1.2.840.113549.1.7.2, as DER has it.
+const SIGNED_DATA: &[u8] = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02";
+
 /// What a PEM file holds.
 #[derive(Debug, Default)]
 pub struct Bundle {
@@ -90,6 +93,11 @@ pub enum BundleError {
     /// PKCS#12.
     #[error("it is a PKCS#12 store, and PEM is wanted; \"openssl pkcs12 -nodes -in FILE\" turns it into PEM")]
     Pkcs12,
+    /// PKCS#7 in DER, as Windows hands out chains.
+    #[error(
+        "it is a PKCS#7 message in DER, and PEM is wanted; \"openssl pkcs7 -inform der -print_certs -in FILE\" turns it into PEM"
+    )]
+    Pkcs7,
     /// Something without a single block.
     #[error("it holds no PEM block (\"-----BEGIN …-----\")")]
     NoBlock,
@@ -214,6 +222,11 @@ fn instead_of_pem(bytes: &[u8]) -> BundleError {
         .is_some_and(|(outer, _)| starts_with_three(outer.content));
     if in_der || bytes.strip_prefix(&[0x30, 0x80]).is_some_and(starts_with_three) {
         return BundleError::Pkcs12;
+    }
+    // ContentInfo ::= SEQUENCE { contentType OBJECT IDENTIFIER, … }, of signedData (RFC 2315 section 14).
+    let outer = crate::der::expect(bytes, crate::der::SEQUENCE);
+    if outer.is_some_and(|(outer, _)| outer.content.starts_with(SIGNED_DATA)) {
+        return BundleError::Pkcs7;
     }
     BundleError::NoBlock
 }

@@ -75,6 +75,8 @@ fn what_is_given_instead_of_pem_is_named() {
     let both = judge.write("pair.pem", &format!("{own}{}", key.as_str()));
     let pkcs12 =
         openssl(&["pkcs12", "-export", "-in", both.to_str().unwrap(), "-passout", "pass:x"], b"").stdout;
+    let pkcs7 =
+        openssl(&["crl2pkcs7", "-nocrl", "-certfile", both.to_str().unwrap(), "-outform", "der"], b"").stdout;
     let encrypted =
         openssl(&["pkcs8", "-topk8", "-outform", "der", "-in", pem, "-passout", "pass:x"], b"").stdout;
     let pkcs1 = openssl(&["rsa", "-traditional", "-outform", "der", "-in", pem], b"").stdout;
@@ -84,6 +86,7 @@ fn what_is_given_instead_of_pem_is_named() {
         (&pkcs1, BundleError::KeyInDer),
         (&encrypted, BundleError::KeyInDer),
         (&pkcs12, BundleError::Pkcs12),
+        (&pkcs7, BundleError::Pkcs7),
         (b"", BundleError::Empty),
         (b" \r\n\t", BundleError::Empty),
         (b"hello", BundleError::NoBlock),

@@ -131,8 +131,15 @@ fn read_key(options: &Options) -> Result<KeyPem> {
             })
         }
         None => {
-            Err(Failure::usage(format!("{} holds no private key", path.display()))
-                .because("nothing was changed"))
+            let failure = Failure::usage(format!("{} holds no private key", path.display()));
+            let failure = if bundle.certificates.is_empty() {
+                failure
+            } else {
+                failure.because(
+                    "it holds a certificate: certificate and key are swapped, or it is the wrong file",
+                )
+            };
+            Err(failure.because("nothing was changed"))
         }
     }
 }
@@ -148,6 +155,10 @@ fn chain_of(path: &Path, key: &KeyPem) -> Result<Ordered> {
             failure
                 .because("it holds PKCS#7; nothing was changed")
                 .hint("openssl pkcs7 -print_certs -in FILE")
+        } else if bundle.private_key.is_some() {
+            failure.because("it holds a private key: certificate and key are swapped; nothing was changed")
+        } else if bundle.ignored.iter().any(|other| other.what.ends_with("CERTIFICATE REQUEST")) {
+            failure.because("it holds the request, and what was signed is wanted; nothing was changed")
         } else {
             failure.because("nothing was changed")
         });
