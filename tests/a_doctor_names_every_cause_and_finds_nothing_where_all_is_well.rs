@@ -161,7 +161,7 @@ fn of_certificates() -> Vec<Ill> {
             put(living, &openssl(living, words));
         }),
         ill("channel-binding-impossible", |living| {
-            put(living, &Forge::new("another").ed25519_leaf(&["localhost"]).one_pem());
+            put(living, &Forge::of_ed25519("another").leaf(&["localhost"]).one_pem());
         }),
         ill("key-open-to-others", |living| {
             fs::set_permissions(pem(living), fs::Permissions::from_mode(0o640)).expect("it is the test's");

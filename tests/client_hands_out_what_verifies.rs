@@ -3,13 +3,14 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Account, Case, Contained, Install, Living, Minted, PASSWORD, Pgseal, Psql, Ran, SUPERUSER, Sandbox,
-    Schema, Sealed, images_in_turn, record, run,
+    Account, Case, Contained, FURTHER, Forge, Forged, Install, Living, Minted, PASSWORD, Pgseal, Psql, QUICK,
+    Ran, SUPERUSER, Sandbox, Schema, Sealed, images_in_turn, record, run, versions,
 };
 
 const OWN_ROW: &str = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
@@ -185,6 +186,77 @@ fn what_a_certificate_does_not_work_with_is_said_beside_the_driver() {
     assert_eq!(off["verified"], false);
     assert!(text(&off, "/said").contains("server does not support SSL"));
     record("what a certificate does not work with is said", 4);
+}
+
+/// Where the certificate's signature has no hash libpq cannot bind SCRAM to it; what counts is the issuer's key.
+#[test]
+fn a_certificate_that_no_login_can_be_bound_to_is_said_beside_each_driver_that_binds() {
+    let minted = Minted::new();
+    let signed_so = Forge::of_ed25519("an Ed25519 CA");
+    let root = minted.write("ed25519.crt", signed_so.certificate());
+    let sandbox = Sandbox::new();
+    let drivers = |identity: &Forged, root: &Path| {
+        let server = minted.showing(identity, Case::Good, Install::of(15));
+        let target = format!("host=localhost port={} user={SUPERUSER} dbname=postgres", server.port());
+        let ask = |words: &[&str]| {
+            let ran = Pgseal::new(&sandbox)
+                .args(["client", &target, "--format", "json", "--sslrootcert"])
+                .arg(root)
+                .args(words.to_vec())
+                .run();
+            told(&ran.succeeded())
+        };
+        let handed = ask(&[]);
+        for driver in &QUICK {
+            let row = ask(&["--driver", driver.name])["drivers"][0].clone();
+            let binds = row["warnings"].to_string().contains("it cannot log in with SCRAM");
+            let ran = driver.with(row["text"].as_str().unwrap(), PASSWORD);
+            assert_eq!(ran.code() == Some(0), !binds, "{}: {row:#}\n{ran}", driver.name);
+            record("a driver logs in where the certificate is said to work with it", 1);
+        }
+        let uri = text(&handed, "/libpq/uri").to_owned() + "&channel_binding=disable";
+        Psql::to(&uri).env("PGPASSWORD", PASSWORD).run(OWN_ROW).succeeded();
+        handed
+    };
+    let ill = drivers(&signed_so.leaf(&["localhost"]), &root);
+    assert!(ill["warnings"].to_string().contains("signed with Ed25519, which has no hash"), "{ill:#}");
+    // An Ed25519 key that an ECDSA key has signed for is bound to.
+    let well = drivers(&minted.ours.ed25519_leaf(&["localhost"]), &minted.file("right.crt"));
+    assert_eq!(well["warnings"], json!([]));
+}
+
+#[test]
+fn a_driver_that_takes_no_address_is_not_handed_one() {
+    if !versions().contains(&16) {
+        return;
+    }
+    let minted = Minted::new();
+    let server = minted.server(Case::AddressOnly, Install::of(15));
+    let sandbox = Sandbox::new();
+    let target = format!("host=127.0.0.1 port={} user={SUPERUSER} dbname=postgres", server.port());
+    for name in ["node-postgres", "postgres.js"] {
+        let ran = Pgseal::new(&sandbox)
+            .args(["client", &target, "--format", "json", "--driver", name, "--sslrootcert"])
+            .arg(minted.file("right.crt"))
+            .run()
+            .succeeded();
+        let row = told(&ran)["drivers"][0].clone();
+        let driver = FURTHER.iter().find(|driver| driver.name == name).unwrap();
+        let ran = if let Some(text) = row["text"].as_str() {
+            driver.with(text, PASSWORD)
+        } else {
+            assert!(text(&row, "/cannot").contains("use a host name"));
+            let ca = serde_json::to_string(&minted.file("right.crt")).unwrap();
+            let against_advice = format!(
+                "const sql = require('postgres')({{ host: '127.0.0.1', port: {}, user: '{SUPERUSER}', \
+                     database: 'postgres', ssl: {{ ca: require('fs').readFileSync({ca}, 'utf8') }} }})",
+                server.port()
+            );
+            driver.with(&against_advice, PASSWORD)
+        };
+        assert_eq!(ran.code() == Some(0), row["text"].is_string(), "{name}\n{ran}");
+        record("a driver connects to an address or is not handed one", 1);
+    }
 }
 
 #[test]

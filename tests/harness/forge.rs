@@ -3,12 +3,15 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose,
     IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber,
 };
 use time::{Duration, OffsetDateTime};
+
+use super::process::run;
 
 /// An authority that signs whatever it is told to.
 pub(crate) struct Forge {
@@ -34,6 +37,14 @@ impl Forge {
     pub(crate) fn new(name: &str) -> Self {
         let params = authority_params(name);
         let key = KeyPair::generate().expect("a key can be made");
+        let certificate = params.self_signed(&key).expect("an authority can sign itself").pem();
+        Self { certificate, issuer: Issuer::new(params, key) }
+    }
+
+    /// The same with an Ed25519 key, which signs so.
+    pub(crate) fn of_ed25519(name: &str) -> Self {
+        let params = authority_params(name);
+        let key = KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("an Ed25519 key can be made");
         let certificate = params.self_signed(&key).expect("an authority can sign itself").pem();
         Self { certificate, issuer: Issuer::new(params, key) }
     }
@@ -77,10 +88,13 @@ impl Forge {
         Forged { certificate, key: key.serialize_pem() }
     }
 
-    /// The same with an Ed25519 key.
+    /// The same with an Ed25519 key, as OpenSSL makes it: it reads no other's.
     pub(crate) fn ed25519_leaf(&self, names: &[impl AsRef<str>]) -> Forged {
         let (not_before, not_after) = this_year();
-        let key = KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("an Ed25519 key can be made");
+        let mut openssl = Command::new("openssl");
+        openssl.args(["genpkey", "-algorithm", "ed25519"]);
+        let made = run(openssl, b"", std::time::Duration::from_secs(10)).succeeded();
+        let key = KeyPair::from_pem(made.stdout()).expect("OpenSSL's key can be read");
         let params = leaf_params(names, not_before, not_after);
         let certificate = params.signed_by(&key, &self.issuer).expect("it can be signed").pem();
         Forged { certificate, key: key.serialize_pem() }

@@ -161,7 +161,13 @@ impl Minted {
     /// A server of that kind.
     #[track_caller]
     pub(crate) fn server(&self, case: Case, install: Install) -> Server {
-        let pem = self.identity(case).one_pem();
+        self.showing(&self.identity(case), case, install)
+    }
+
+    /// The same with a certificate of whoever asks.
+    #[track_caller]
+    pub(crate) fn showing(&self, identity: &Forged, case: Case, install: Install) -> Server {
+        let pem = identity.one_pem();
         let authority = self.ours.certificate().to_owned();
         let line = match case {
             Case::HostsslOnly => "hostssl all all all scram-sha-256",

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use pgseal_pki::crl::read_revocation_lists;
 use pgseal_pki::{Certificate, KeyKind, LibpqRules, dh_prime_bits, libpq_matches};
+use pgseal_wire::tls::{EndPointBinding, NoBinding};
 use time::OffsetDateTime;
 
 use super::Notes;
@@ -25,9 +26,9 @@ pub(super) fn judge(leaf: &Certificate, others: &[Certificate], file: &str, note
         notes.find("snakeoil-certificate", file);
     }
     let key = leaf.public_key().kind();
-    if matches!(key, KeyKind::Ed25519 | KeyKind::Ed448) {
-        // RFC 5929, 4.1 names no hash for them; OpenSSL has none (X509_get_signature_info).
-        notes.find("channel-binding-impossible", format!("its key is {key}"));
+    // RFC 5929, 4.1: the hash is that of its signature, so what counts is the issuer's key, and not its own.
+    if let Err(NoBinding::NoHash(algorithm)) = EndPointBinding::of_leaf(leaf) {
+        notes.find("channel-binding-impossible", format!("it is signed with {algorithm}"));
     }
     if let KeyKind::Rsa(bits) = key
         && *bits < SHORTEST_RSA

@@ -1,8 +1,8 @@
 //! The certificate that a server shows, judged for clients other than libpq too: what rustls refuses, what those refuse
 //! who look at no common name.
 
-use pgseal_pki::public_key::KeyKind;
 use pgseal_pki::{Certificate, LibpqRules, libpq_matches, strict_matches, strict_verify_chain};
+use pgseal_wire::tls::{EndPointBinding, NoBinding};
 use time::OffsetDateTime;
 
 /// What kinds of clients make of a certificate for one host. None: nothing against it.
@@ -38,9 +38,13 @@ pub(crate) fn judged(leaf: &Certificate, host: &str, now: OffsetDateTime) -> Jud
         Err(_) if by_address => Some(format!("{host} is not among its addresses ({})", names_of(leaf))),
         Err(_) => Some(format!("{host} is not among its names ({})", names_of(leaf))),
     };
-    let unbindable = matches!(leaf.public_key().kind(), KeyKind::Ed25519).then(|| {
-        "an Ed25519 certificate has no hash to bind to: libpq fails unless channel_binding=disable".to_owned()
-    });
+    // The hash is that of its signature: what counts is the issuer's key, and not its own.
+    let unbindable = match EndPointBinding::of_leaf(leaf) {
+        Err(none @ NoBinding::NoHash(_)) => {
+            Some(format!("{none}: libpq fails with SCRAM unless channel_binding=disable"))
+        }
+        _ => None,
+    };
     Judged {
         libpq_name: libpq_matches(leaf, host, LibpqRules { ip_sans: true })
             .err()

@@ -9,6 +9,7 @@ use pgseal_pki::{
     AuthorityRequest, Certificate, CertificateAuthority, IssuedCertificate, KeyPem, LeafRequest, LibpqRules,
     PrivateKey, SubjectAltName, libpq_matches, order_of, read_bundle,
 };
+use pgseal_wire::tls::{EndPointBinding, NoBinding};
 use time::{Duration, OffsetDateTime};
 
 use super::facts::Facts;
@@ -354,12 +355,14 @@ fn leaf_of(certificates: &[Certificate]) -> Option<&Certificate> {
 
 /// Keys that break clients or that OpenSSL 3 refuses.
 pub(crate) fn weak(leaf: &Certificate) -> Option<String> {
+    if let Err(NoBinding::NoHash(algorithm)) = EndPointBinding::of_leaf(leaf) {
+        return Some(format!(
+            "it is signed with {algorithm}, so no tls-server-end-point exists and libpq's channel binding fails"
+        ));
+    }
     match leaf.public_key().kind() {
-        KeyKind::Ed25519 | KeyKind::Ed448 => {
-            Some("with its key no tls-server-end-point exists, so libpq's channel binding fails".to_owned())
-        }
         KeyKind::Rsa(bits) if *bits < 2048 => Some(format!("RSA with {bits} bits is refused by OpenSSL 3")),
-        KeyKind::RsaPss | KeyKind::Dsa | KeyKind::ExplicitCurve => {
+        KeyKind::RsaPss | KeyKind::Ed448 | KeyKind::Dsa | KeyKind::ExplicitCurve => {
             Some(format!("{} is spoken by few clients", leaf.public_key().kind()))
         }
         _ => None,
