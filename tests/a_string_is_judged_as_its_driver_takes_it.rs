@@ -33,10 +33,16 @@ fn program(form: &str, string: &str) -> String {
         "postgres.js" => format!(
             "const postgres = require('postgres')\nconst sql = postgres({literal}, {{ connect_timeout: 10 }})"
         ),
+        "Prisma" => format!(
+            "const {{ PrismaPg }} = require('@prisma/adapter-pg')\nconst {{ PrismaClient }} = require('@prisma/client')\n\
+             const prisma = new PrismaClient({{ adapter: new PrismaPg({{ connectionString: {literal} }}) }})"
+        ),
+        "sqlx" => format!("let pool = sqlx::PgPool::connect({literal}).await?;"),
         "PHP PDO" => format!("$connection = new PDO('{}');", string.replace('\'', r"\'")),
         "DBD::Pg" => {
             format!("use DBI; my $connection = DBI->connect('{string}', '', '', {{ RaiseError => 1 }});")
         }
+        "pgx@4.15" => format!("conn, err := pgx.Connect(ctx, {literal})"),
         "lib/pq@1.10.7" => format!("db, err := sql.Open(\"postgres\", {literal})"),
         "psqlODBC" => string.to_owned(),
         other => panic!("no program for {other}"),
@@ -159,7 +165,7 @@ fn what_is_said_of_pythons_strings_is_what_its_drivers_do() {
 #[test]
 fn what_is_said_of_nodes_strings_is_what_its_drivers_do() {
     if versions().contains(&16) {
-        all_of(&["node-postgres", "postgres.js"]);
+        all_of(&["node-postgres", "postgres.js", "Prisma"]);
     }
 }
 
@@ -171,9 +177,16 @@ fn what_is_said_of_dsns_is_what_their_drivers_do() {
 }
 
 #[test]
-fn what_is_said_of_gos_strings_is_what_its_driver_does() {
+fn what_is_said_of_gos_strings_is_what_its_drivers_do() {
     if versions().contains(&16) {
-        all_of(&["lib/pq@1.10.7"]);
+        all_of(&["lib/pq@1.10.7", "pgx@4.15"]);
+    }
+}
+
+#[test]
+fn what_is_said_of_rusts_strings_is_what_its_driver_does() {
+    if versions().contains(&16) {
+        all_of(&["sqlx"]);
     }
 }
 
@@ -193,16 +206,23 @@ fn a_string_is_explained_and_mended() {
     };
     ask("Host=localhost;Password=s3cret;SSL Mode=Require;Root Certificate=/etc/ca.crt", &[])
         .ended(1)
-        .says("Npgsql 8, require")
+        .says("Npgsql 8, require (read, not run)")
         .says("it connects with TLS and verifies nothing")
         .says("SSL Mode=VerifyFull;Root Certificate=")
         .complains("a password on the command line can be seen");
     ask(
         "postgres://u:s3cret@localhost/d?sslmode=verify-full&sslrootcert=/nowhere/ca.crt",
-        &["--driver", "Prisma"],
+        &["--driver", "Prisma@6"],
     )
     .ended(1)
+    .says("with its Rust engine, verify-full (read, not run)")
     .says("sslaccept=strict&sslcert=");
+    ask("r2dbc:postgresql://u@localhost/d?sslMode=require", &[])
+        .ended(1)
+        .says("R2DBC 1.0, require (read, not run)");
+    ask("postgres://u@localhost/d", &["--driver", "tokio-postgres-native-tls"])
+        .ended(1)
+        .says("no sslmode (measured, not run by the tests)");
     ask("postgres://u@localhost/d?sslmode=require&channel_binding=require", &["--driver", "sqlx"])
         .ended(1)
         .says("channel_binding: it passes that over");
@@ -217,5 +237,5 @@ fn a_string_is_explained_and_mended() {
         .says("its host is elsewhere, and TARGET's is localhost")
         .says("does not match host name \"elsewhere\"");
     ask("password=s3cret horse", &[]).ended(2).complains("cannot be read as conninfo");
-    record("a string is explained and mended", 7);
+    record("a string is explained and mended", 9);
 }

@@ -54,13 +54,25 @@ impl Servers {
 fn told(
     driver: &Driven,
     server: &Server,
+    who: (&str, &str),
+    root: &Path,
+    further: &[&str],
+) -> Result<String, String> {
+    told_of(driver, &format!("localhost:{}", server.port()), who, root, further)
+}
+
+/// The same for any TARGET.
+#[track_caller]
+fn told_of(
+    driver: &Driven,
+    target: &str,
     (user, dbname): (&str, &str),
     root: &Path,
     further: &[&str],
 ) -> Result<String, String> {
     let sandbox = Sandbox::new();
     let ran = Pgseal::new(&sandbox)
-        .args(["client", &format!("localhost:{}", server.port()), "-U", user, "-d", dbname])
+        .args(["client", target, "-U", user, "-d", dbname])
         .args(["--driver", driver.name, "--format", "json", "--sslrootcert"])
         .arg(root)
         .args(further.iter().copied())
@@ -120,6 +132,30 @@ fn verifies(servers: &Servers, driver: &Driven) {
     }
 }
 
+/// A driver by an IPv6 address, which each form writes in a way of its own.
+fn reaches_an_address(minted: &Minted, server: &Server, driver: &Driven) {
+    let root = minted.file("right.crt");
+    let target = format!("[::1]:{}", server.port());
+    match told_of(driver, &target, (SUPERUSER, "postgres"), &root, &[]) {
+        Ok(text) => {
+            let ran = driver.with(&text, PASSWORD).succeeded();
+            assert_eq!(ran.stdout().trim(), format!("{SUPERUSER}|postgres|true"), "{}\n{text}", driver.name);
+        }
+        Err(why) => assert!(why.contains("use a host name"), "{}: {why}", driver.name),
+    }
+    record("a driver reaches an IPv6 address as it is handed out", 1);
+}
+
+#[test]
+fn an_ipv6_address_is_written_as_each_driver_takes_it() {
+    let further = if versions().contains(&16) { FURTHER.as_slice() } else { &[] };
+    let minted = Minted::new();
+    let server = minted.showing(&minted.ours.leaf(&["::1"]), Case::Good, Install::of(15));
+    for driver in QUICK.iter().chain(further) {
+        reaches_an_address(&minted, &server, driver);
+    }
+}
+
 #[test]
 fn drivers_that_are_quickly_had_verify_as_they_are_told() {
     let servers = Servers::start();
@@ -138,7 +174,10 @@ fn of_the_deeper_runs(which: impl Fn(&str) -> bool) {
     }
 }
 
-const OF_NODE: [&str; 6] = ["node-postgres", "postgres.js", "Sequelize", "TypeORM", "Knex", "Drizzle"];
+const OF_NODE: [&str; 7] =
+    ["node-postgres", "postgres.js", "Sequelize", "TypeORM", "Knex", "Drizzle", "Prisma"];
+/// Each text is compiled first.
+const OF_RUST: [&str; 2] = ["tokio-postgres", "sqlx"];
 
 #[test]
 fn drivers_of_node_verify_as_they_are_told() {
@@ -147,7 +186,12 @@ fn drivers_of_node_verify_as_they_are_told() {
 
 #[test]
 fn drivers_of_frameworks_and_of_the_system_verify_as_they_are_told() {
-    of_the_deeper_runs(|name| !OF_NODE.contains(&name));
+    of_the_deeper_runs(|name| !OF_NODE.contains(&name) && !OF_RUST.contains(&name));
+}
+
+#[test]
+fn drivers_of_rust_verify_as_they_are_told() {
+    of_the_deeper_runs(|name| OF_RUST.contains(&name));
 }
 
 /// What the data calls run is run here, and nothing else is called so.

@@ -31,8 +31,8 @@ tests/provision/psycopg2.sh
 tests/provision/judges.sh
 # What is handed out for drivers is run by them: a few of them below depth all.
 tests/provision/drivers.sh python
-[ "$depth" = test ] || tests/provision/drivers.sh frameworks node
 [ "$depth" = test ] || tests/provision/system.sh ruby-pg php-pgsql dbd-pg psqlodbc lib-pq
+[ "$depth" = test ] || tests/provision/drivers.sh frameworks node prisma go rust
 
 # Scenarios with containers have a docker of their own. It is stopped afterwards, unless it ran before.
 if ! tests/provision/docker.sh answers; then

@@ -42,6 +42,9 @@ const fn driven(
 
 const PYTHON: &str = "tests/provision/drivers.sh python";
 const FRAMEWORKS: &str = "tests/provision/drivers.sh frameworks";
+const PRISMA: &str = "tests/provision/drivers.sh prisma";
+const GO: &str = "tests/provision/drivers.sh go";
+const RUST: &str = "tests/provision/drivers.sh rust";
 const NODE: &str = "tests/provision/drivers.sh node";
 
 /// Those that every run of the tests has.
@@ -72,7 +75,7 @@ pub(crate) const QUICK: [Driven; 5] = [
 ];
 
 /// Those that the deeper runs have, too.
-pub(crate) const FURTHER: [Driven; 14] = [
+pub(crate) const FURTHER: [Driven; 18] = [
     driven(
         "SQLAlchemy",
         FRAMEWORKS,
@@ -162,6 +165,12 @@ pub(crate) const FURTHER: [Driven; 14] = [
         ("", "\ndb.execute(process.env.QUESTION).then(r => r.rows).then(SHOW).then(() => db.$client.end())"),
     ),
     driven(
+        "Prisma",
+        PRISMA,
+        "run.js",
+        ("", "\nprisma.$queryRawUnsafe(process.env.QUESTION).then(SHOW).then(() => prisma.$disconnect())"),
+    ),
+    driven(
         "ruby-pg",
         "tests/provision/system.sh ruby-pg",
         "run.rb",
@@ -192,13 +201,57 @@ pub(crate) const FURTHER: [Driven; 14] = [
              if err != nil { fmt.Fprintln(os.Stderr, err); os.Exit(1) }\nfmt.Println(said)\n}\n",
         ),
     ),
+    driven(
+        "pgx@4.15",
+        GO,
+        "run.go",
+        (
+            "package main\nimport (\n\"context\"\n\"fmt\"\n\"os\"\n\"github.com/jackc/pgx/v4\"\n)\nfunc main() {\n\
+             ctx := context.Background()\n",
+            "\nvar said string\nif err == nil { err = conn.QueryRow(ctx, os.Getenv(\"QUESTION\")).Scan(&said) }\n\
+             if err != nil { fmt.Fprintln(os.Stderr, err); os.Exit(1) }\nfmt.Println(said)\n}\n",
+        ),
+    ),
+    driven(
+        "tokio-postgres",
+        RUST,
+        "run.rs",
+        (
+            RUNTIME,
+            "\ntokio::spawn(connection);\nlet row = client.query_one(&std::env::var(\"QUESTION\")?, &[]).await?;\n\
+             println!(\"{}\", row.get::<_, String>(0));\nOk(())\n}) }\n",
+        ),
+    ),
+    driven(
+        "sqlx",
+        RUST,
+        "run.rs",
+        (
+            RUNTIME,
+            "\nlet question = std::env::var(\"QUESTION\")?;\n\
+             let said: String = sqlx::query_scalar(&question).fetch_one(&pool).await?;\n\
+             println!(\"{said}\");\nOk(())\n}) }\n",
+        ),
+    ),
 ];
+
+/// Around every program of Rust's.
+const RUNTIME: &str = "fn main() -> Result<(), Box<dyn std::error::Error>> {\n\
+    tokio::runtime::Runtime::new()?.block_on(async {\n";
 
 const PYTHON_CURSOR: &str = "\nimport os\ncursor = connection.cursor()\ncursor.execute(os.environ['QUESTION'])\nprint(cursor.fetchone()[0])\n";
 
 /// The end of every program of Node's.
 const SHOW: &str = "\n  .catch(error => { console.error(error.message || error, error.cause || '', error.errors || ''); process.exit(1) })\n\
     function SHOW(rows) { console.log(Object.values(rows[0])[0]) }\n";
+
+/// Builds a program of Rust's beside its source, and runs it.
+const COMPILED: &str = r#"read -r rustc <"$BUILT/rustc"
+for crate in rustls sqlx tokio tokio_postgres tokio_postgres_rustls; do
+    for library in "$BUILT/deps/lib$crate"-*.rlib; do set -- "$@" --extern "$crate=$library"; done
+done
+"$rustc" --edition 2024 --cap-lints allow -L "dependency=$BUILT/deps" -o "${1%.rs}" "$@"
+exec "${1%.rs}""#;
 
 impl Driven {
     /// Runs the text. What it prints is who came, to which database, and whether encrypted.
@@ -238,7 +291,8 @@ impl Driven {
             }
             Some("js") => {
                 let mut command = by("node");
-                command.env("NODE_PATH", kept.join("node/node_modules"));
+                let places = [kept.join("node/node_modules"), kept.join("prisma/node_modules")];
+                command.env("NODE_PATH", std::env::join_paths(places).expect("no colon in a path"));
                 command
             }
             Some("java") => {
@@ -248,12 +302,15 @@ impl Driven {
             }
             Some("go") => {
                 let mut command = by("go");
-                command.arg("run").envs([
-                    ("GO111MODULE", "off"),
-                    ("GOPATH", "/usr/share/gocode"),
-                    ("GOFLAGS", ""),
-                ]);
+                let places = [PathBuf::from("/usr/share/gocode"), kept.join("go/usr/share/gocode")];
+                command.arg("run").envs([("GO111MODULE", "off"), ("GOFLAGS", "")]);
+                command.env("GOPATH", std::env::join_paths(places).expect("no colon in a path"));
                 command.env("GOCACHE", kept.join("go-build"));
+                command
+            }
+            Some("rs") => {
+                let mut command = by("sh");
+                command.args(["-euc", COMPILED, "sh"]).env("BUILT", kept.join("rust"));
                 command
             }
             Some("rb") => by("ruby"),

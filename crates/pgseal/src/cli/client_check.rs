@@ -10,7 +10,7 @@ use super::options::STDIN;
 use super::verify::warn_about_password;
 use crate::client::check::string::{self, Said};
 use crate::client::check::{Checked, Outcome, ask, check};
-use crate::client::drivers::{self, Driver};
+use crate::client::drivers::{self, Driver, Known};
 use crate::client::trusted::Trusted;
 use crate::client::values::Values;
 use crate::failure::{Failure, Result};
@@ -136,7 +136,11 @@ pub(super) fn human(verdicts: &Verdicts, screen: Screen) -> Vec<String> {
             _ => Mark::HoldsNot,
         };
         let mode = if checked.sslmode == "default" { "no sslmode" } else { &checked.sslmode };
-        let head = format!("{} {}, {mode}", driver.name, driver.version);
+        let known = match driver.known {
+            Known::Run => String::new(),
+            known => format!(" ({})", known.as_str()),
+        };
+        let head = format!("{} {}, {mode}{known}", driver.name, driver.version);
         lines.push(format!("  {} {}", screen.mark(mark), for_terminal(&head)));
         lines.extend(checked.said.iter().map(|said| format!("      {}", for_terminal(said))));
         if let Some(change) = change {

@@ -66,6 +66,8 @@ pub(crate) struct Driver {
     text: String,
     /// What comes to the text with a client certificate.
     mtls: Option<String>,
+    /// What stands in that place without one.
+    otherwise: Option<String>,
     /// How a client certificate is given where the text cannot hold it.
     pub(crate) no_mtls: Option<String>,
     /// All in one string.
@@ -175,10 +177,8 @@ impl Driver {
 
     /// Its text with the values in their places; the reason where it cannot hold one of them.
     pub(crate) fn told(&self, values: &Values) -> Result<String, String> {
-        let mtls = match (&self.mtls, &values.own) {
-            (Some(part), Some(_)) => fill(part, values, "")?,
-            _ => String::new(),
-        };
+        let part = if values.own.is_some() { &self.mtls } else { &self.otherwise };
+        let mtls = part.as_ref().map_or(Ok(String::new()), |part| fill(part, values, ""))?;
         Ok(fill(&self.text, values, &mtls)?.trim_start_matches('\n').to_owned())
     }
 
@@ -289,6 +289,7 @@ mod tests {
                 "plaintext-first-chain",
                 "full-by-name",
                 "public",
+                "public-chain",
                 "refused",
                 "unknown",
             ];

@@ -81,6 +81,13 @@ pub(crate) async fn ask(client: &Client, leaf: Option<Certificate>) -> Server {
     }
 }
 
+/// What Prisma's engine of its own, before version 7, makes of sslmode=require with sslaccept=strict: it verifies.
+const STRICT: &str = "require-strict";
+
+fn is_engine(driver: &Driver) -> bool {
+    driver.mode(STRICT).is_some()
+}
+
 /// The word for sslmode, as the driver's data calls it.
 fn word(said: &Said, driver: &Driver) -> String {
     let told = said.get(&["sslmode"]).map(str::to_ascii_lowercase);
@@ -88,12 +95,15 @@ fn word(said: &Said, driver: &Driver) -> String {
     let on = matches!(ssl.as_deref(), Some("true" | "1"));
     match (driver.name.as_str(), told, ssl.as_deref()) {
         ("Npgsql" | "EF Core", Some(told), _) => told.replace('-', ""),
-        // sslaccept=strict is what makes its require verify.
-        ("Prisma", Some(told), _) if told == "require" && said.get(&["sslaccept"]) == Some("strict") => {
-            "require-strict".to_owned()
+        ("Prisma", Some(told), _)
+            if is_engine(driver) && told == "require" && said.get(&["sslaccept"]) == Some("strict") =>
+        {
+            STRICT.to_owned()
         }
         (_, Some(told), _) => told,
-        ("pgjdbc" | "R2DBC" | "node-postgres", None, Some(_)) if on => "verify-full".to_owned(),
+        ("pgjdbc" | "R2DBC" | "node-postgres" | "Prisma", None, Some(_)) if on && !is_engine(driver) => {
+            "verify-full".to_owned()
+        }
         ("postgres.js", None, Some(word)) => if on { "verify-full" } else { word }.to_owned(),
         _ => "default".to_owned(),
     }
@@ -103,7 +113,7 @@ fn word(said: &Said, driver: &Driver) -> String {
 fn authority(said: &Said, driver: &Driver) -> Option<String> {
     match driver.name.as_str() {
         "Npgsql" | "EF Core" => said.get(&["rootcertificate"]).map(str::to_owned),
-        "Prisma" => said.get(&["sslcert"]).map(str::to_owned),
+        "Prisma" if is_engine(driver) => said.get(&["sslcert"]).map(str::to_owned),
         "psqlODBC" => {
             let handed = said.get(&["pqopt"])?;
             let parsed = pgseal_conf::conninfo::Conninfo::parse(handed).ok()?;
@@ -161,13 +171,13 @@ pub(crate) async fn check(
         _ => comes_to,
     };
     let roots = match (&checked.ca, comes_to.as_str()) {
-        (_, "public") => Given::System,
+        (_, "public" | "public-chain") => Given::System,
         (Some(file), _) => named(file, trusted, &mut checked.said),
         (None, _) => trusted.given.clone(),
     };
     let chain = if matches!(
         comes_to.as_str(),
-        "chain" | "chain-or-plaintext" | "plaintext-first-chain" | "full" | "public"
+        "chain" | "chain-or-plaintext" | "plaintext-first-chain" | "full" | "public" | "public-chain"
     ) {
         chain_verifies(client, &roots).await
     } else {
@@ -281,7 +291,7 @@ fn verifying(
         (_, Some(false), _) => {
             end(Outcome::Refused, None, None, "it refuses the server: the chain does not verify");
         }
-        ("chain" | "chain-or-plaintext" | "plaintext-first-chain", Some(true), _) => end(
+        ("chain" | "public-chain" | "chain-or-plaintext" | "plaintext-first-chain", Some(true), _) => end(
             Outcome::Tls,
             Some(true),
             Some(false),
