@@ -39,7 +39,7 @@ shown: it belongs into a password file, PGPASSWORD, or where the application kee
 Exit status: 0 where what is told verifies (with --check: the string), 1 where it does not or that could not be seen.")]
 pub(crate) struct Options {
     /// HOST or HOST:PORT, a connection string, a folder made by `pgseal up`, a data directory, a cluster such as 15/main,
-    /// container:NAME
+    /// container:NAME, a compose file (FILE#SERVICE)
     target: String,
     /// The role to log in as
     #[arg(short = 'U', long, value_name = "USER")]

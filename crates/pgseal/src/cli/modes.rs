@@ -29,7 +29,8 @@ Each mode is tried as libpq tries it, up to where the server would ask for a pas
 verify-full, where the server's chain and name have been verified; nobody else is given the password, and nobody in clear.
 Exit status: 0, and 1 where --against finds a difference.")]
 pub(crate) struct Options {
-    /// HOST or HOST:PORT, a connection string, a folder made by `pgseal up`, a data directory, a cluster such as 15/main
+    /// HOST or HOST:PORT, a connection string, a folder made by `pgseal up`, a data directory, a cluster such as 15/main,
+    /// container:NAME, a compose file (FILE#SERVICE)
     target: String,
     /// The role to log in as
     #[arg(short = 'U', long, value_name = "USER")]

@@ -37,7 +37,7 @@ Plaintext comes first. Sessions over the Unix socket never carry TLS, and need n
 misses no connection, however short. Exit status of --would-lock-out: 1 when somebody would be
 refused, or it could not be told.")]
 pub(crate) struct Options {
-    /// A data directory, a cluster such as 15/main, a folder made by `pgseal up`, container:NAME, or a connection string
+    /// A data directory, a cluster such as 15/main, a folder made by `pgseal up`, container:NAME, a compose file (FILE#SERVICE), or a connection string
     target: String,
     /// The role to log in as
     #[arg(short = 'U', long, value_name = "USER")]

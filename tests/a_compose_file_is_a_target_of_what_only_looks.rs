@@ -1,0 +1,84 @@
+//! A compose file, with its service or without, is a TARGET of `client`, `modes` and `sessions`: what is handed out connects
+//! with TLS, and what is told is of the service's server.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Projected, Psql, Ran, Schema, images_in_turn, record};
+
+const FILE: &str = "compose.yaml";
+const PROJECT: &str = "services:
+  cache:
+    image: @IMAGE@
+    command: sleep 600
+  db:
+    image: @IMAGE@
+    container_name: @NAME@
+    environment:
+      POSTGRES_USER: admin
+      POSTGRES_PASSWORD: securepassword
+      POSTGRES_DB: mydb
+    volumes:
+      - data:/var/lib/postgresql@DATA@
+    ports:
+      - \"127.0.0.1:@PORT@:5432\"
+volumes:
+  data:
+";
+
+#[track_caller]
+fn told(schema: &str, ran: &Ran) -> Value {
+    let value = ran.json();
+    Schema::of(schema).admits(&value);
+    value
+}
+
+#[test]
+fn what_is_told_of_a_compose_file_is_of_its_services_server() {
+    let image = images_in_turn(0).remove(0);
+    let project = Projected::new(2);
+    // From 18 on the data lies in a folder of its version below the mount.
+    let data = if image.contains(":18") { "" } else { "/data" };
+    project.file(FILE, &PROJECT.replace("@IMAGE@", &image).replace("@DATA@", data));
+    project.up();
+    project.wait_until_it_answers();
+    let named = format!("{FILE}#db");
+    project.secure(&named, &["--enforce"]).run().succeeded();
+    for target in [named.as_str(), "compose:compose.yaml#db"] {
+        let ran = project.verb("client", target, &["--format", "json"]).run().succeeded();
+        let handed = told("client", &ran.never_mentions("securepassword"));
+        let seen = (&handed["verified"], &handed["ca"]["from"], &handed["port"], &handed["username"]);
+        assert_eq!(
+            seen,
+            (&json!(true), &json!("server"), &json!(project.port()), &json!("admin")),
+            "{handed:#}"
+        );
+        let theirs = fs::read_to_string(project.dir().join("ca/server-ca.crt")).unwrap();
+        assert_eq!(handed["ca"]["pem"].as_str().unwrap().trim(), theirs.trim());
+    }
+    // With the CA where the text says that it is, the text connects.
+    let ca = project.dir().join("theirs.crt");
+    let words = ["--ca-path", ca.to_str().unwrap(), "-d", "mydb", "--format", "json"];
+    let handed = told("client", &project.verb("client", &named, &words).run().succeeded());
+    fs::write(&ca, handed["ca"]["pem"].as_str().unwrap()).unwrap();
+    let psql = Psql::to(handed["libpq"]["uri"].as_str().unwrap()).env("PGPASSWORD", "securepassword");
+    let ran = psql.run("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()").succeeded();
+    assert_eq!(ran.stdout().trim(), "t");
+
+    let modes = told("modes", &project.verb("modes", &named, &["--format", "json"]).run().succeeded());
+    let rows = modes["rows"].as_array().unwrap();
+    let row = |sslmode: &str, root: &str| {
+        rows.iter()
+            .find(|row| row["sslmode"] == sslmode && row["root"] == root)
+            .unwrap_or_else(|| panic!("{modes:#}"))
+    };
+    assert_eq!(row("verify-full", "given")["outcome"], "tls", "{modes:#}");
+    assert_eq!(row("disable", "none")["outcome"], "refused", "{modes:#}");
+
+    let sessions = project.verb("sessions", &named, &["--format", "json"]).run().succeeded();
+    Schema::of("sessions").admits(&sessions.json());
+    // Of two services neither is guessed at.
+    project.verb("client", &format!("{FILE}#dbb"), &[]).run().complains("dbb");
+    record("a compose file is a target of what only looks", 1);
+}
