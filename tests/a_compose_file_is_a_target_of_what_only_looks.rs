@@ -66,6 +66,18 @@ fn what_is_told_of_a_compose_file_is_of_its_services_server() {
     let ran = psql.run("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()").succeeded();
     assert_eq!(ran.stdout().trim(), "t");
 
+    // An application of the same project, with the lines that it is told: it verifies the service by its name.
+    let words = ["--compose=db", "-d", "mydb", "--format", "json"];
+    let handed = told("client", &project.verb("client", &named, &words).run().succeeded());
+    fs::write(project.dir().join("ca.crt"), handed["ca"]["pem"].as_str().unwrap()).unwrap();
+    let lines = handed["compose"].as_str().unwrap();
+    let app = lines.replace("  app:\n", &format!("  app:\n    image: {image}\n"));
+    project.file("app.yaml", &app);
+    let both = ["-f", FILE, "-f", "app.yaml", "run", "--rm", "-T", "-e", "PGPASSWORD=securepassword", "app"];
+    let psql = ["psql", "-X", "-A", "-t", "-c", "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"];
+    let ran = project.compose(&[both.as_slice(), psql.as_slice()].concat()).succeeded();
+    assert_eq!(ran.stdout().trim(), "t", "{lines}");
+
     let modes = told("modes", &project.verb("modes", &named, &["--format", "json"]).run().succeeded());
     let rows = modes["rows"].as_array().unwrap();
     let row = |sslmode: &str, root: &str| {
