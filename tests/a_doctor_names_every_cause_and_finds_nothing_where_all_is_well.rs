@@ -182,7 +182,8 @@ fn of_certificates() -> Vec<Ill> {
         }),
         ill("certificate-expiring", |living| {
             let (from, _) = this_year();
-            let soon = from + Duration::from_secs(9 * 86_400);
+            let (from, soon) =
+                (from - Duration::from_secs(81 * 86_400), from + Duration::from_secs(9 * 86_400));
             put(
                 living,
                 &Forge::new("another").leaf_dated(&["localhost", "127.0.0.1", "::1"], from, soon).one_pem(),

@@ -147,6 +147,17 @@ impl Certificate {
         (self.not_after - now).whole_seconds().div_euclid(86_400)
     }
 
+    /// When the last third of its life begins: ACME's clients renew from there on, whether it lives for a day or for years.
+    pub fn due(&self) -> OffsetDateTime {
+        self.not_after - (self.not_after - self.not_before) / 3
+    }
+
+    /// Whether it is over within `days`, as far as that is news: one that never lives as long is not always about to
+    /// end, but from [`Self::due`] on.
+    pub fn expires_within(&self, days: i64, now: OffsetDateTime) -> bool {
+        self.days_left(now) < days && now >= self.due()
+    }
+
     /// The public key.
     pub fn public_key(&self) -> &PublicKey {
         &self.public_key

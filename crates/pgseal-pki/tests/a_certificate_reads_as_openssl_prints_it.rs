@@ -144,6 +144,21 @@ fn days_left_are_whole_days_rounded_down() {
 }
 
 #[test]
+fn a_certificate_that_lives_for_days_is_not_always_about_to_expire() {
+    let (mut draft, key) = full();
+    // For how many days it is good, how many are left, and whether that is news.
+    for (life, left, news) in
+        [(365, 31, false), (365, 29, true), (90, 29, true), (9, 4, false), (9, 2, true), (1, 1, false)]
+    {
+        draft.not_after = now() + Duration::days(left);
+        draft.not_before = draft.not_after - Duration::days(life);
+        let certificate = draft.sign(&key, &key);
+        let when = certificate.not_after() - Duration::days(left);
+        assert_eq!(certificate.expires_within(30, when), news, "{left} of {life} days");
+    }
+}
+
+#[test]
 fn versions_are_one_to_three_and_nothing_follows_the_end() {
     let (draft, key) = full();
     for version in 1..=3 {

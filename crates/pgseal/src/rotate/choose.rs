@@ -95,13 +95,13 @@ pub(crate) async fn choose(
     if wish.if_due
         && let Some(present) = present
         && present.key.is_ok()
-        && !is_due(&present.leaf, now)
+        && now < present.leaf.due()
         && flaw(&present.leaf, &present.others, &wish.sans, now).is_none()
     {
         return Ok(Chosen::Kept(format!(
             "it is good until {}, and due on {}",
             present.leaf.not_after().date(),
-            due(&present.leaf).date()
+            present.leaf.due().date()
         )));
     }
     match &origin {
@@ -147,15 +147,6 @@ pub(crate) async fn choose(
             Ok(Chosen::New(Box::new(Next { new, origin, cut_short: None, renewed: None, sealed })))
         }
     }
-}
-
-/// With less than a third of its life left: as ACME's clients have it.
-fn is_due(leaf: &Certificate, now: OffsetDateTime) -> bool {
-    now >= due(leaf)
-}
-
-fn due(leaf: &Certificate) -> OffsetDateTime {
-    leaf.not_after() - (leaf.not_after() - leaf.not_before()) / 3
 }
 
 /// What is wished of whoever signs: the present certificate once more.

@@ -64,10 +64,10 @@ fn certificate(facts: &Facts, wish: &Wish, now: OffsetDateTime, find: &mut impl 
     if let Err(why) = &present.key {
         find("key-unfit", why.clone());
     }
-    let left = present.leaf.days_left(now);
     match flaw(&present.leaf, &present.others, &wish.sans, now) {
         Some(flaw) => find("certificate-unfit", flaw),
-        None if left < SOON_DAYS => {
+        None if present.leaf.expires_within(SOON_DAYS, now) => {
+            let left = present.leaf.days_left(now);
             find(
                 "certificate-expiring",
                 format!("{left} days left, until {}", present.leaf.not_after().date()),

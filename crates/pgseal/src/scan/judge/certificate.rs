@@ -48,7 +48,7 @@ fn dates(leaf: &Certificate, now: OffsetDateTime, target: &str, all: &mut Vec<Fi
             format!("on {}, {} days ago", day(leaf.not_after()), -left),
             target,
         ));
-    } else if left < SOON {
+    } else if leaf.expires_within(SOON, now) {
         let finding = Finding::new(
             "certificate-expiring",
             format!("in {left} days ({})", day(leaf.not_after())),
