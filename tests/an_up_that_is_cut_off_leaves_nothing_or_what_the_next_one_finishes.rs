@@ -87,7 +87,7 @@ fn at_work_in(dir: &Path) -> Vec<String> {
 
 #[test]
 fn an_interrupted_up_leaves_nothing_or_a_finished_folder() {
-    let per_account = samples(300) / u32::try_from(Account::both().len()).unwrap();
+    let per_account = samples(200) / u32::try_from(Account::both().len()).unwrap();
     for account in Account::both() {
         let mut attempts = Attempts::new(&account, "interrupted");
         let (mut finished, mut undone) = (0, 0);
@@ -126,7 +126,7 @@ fn an_interrupted_up_leaves_nothing_or_a_finished_folder() {
 
 #[test]
 fn a_killed_up_is_finished_by_the_next() {
-    let per_account = samples(300) / u32::try_from(Account::both().len()).unwrap();
+    let per_account = samples(200) / u32::try_from(Account::both().len()).unwrap();
     for account in Account::both() {
         let mut attempts = Attempts::new(&account, "killed");
         for _ in 0..per_account {
@@ -272,7 +272,7 @@ fn a_removal_that_is_cut_off_is_finished_by_the_next_command() {
         let begun = Instant::now();
         remove().run().succeeded();
         let whole = begun.elapsed();
-        for round in 0..samples(50) {
+        for round in 0..samples(20) {
             attempts.up().wait(LIMIT).succeeded();
             let down = remove().start();
             let percent = attempts.dice.below(100);
@@ -296,7 +296,7 @@ fn a_removal_that_is_cut_off_is_finished_by_the_next_command() {
         }
     }
     assert!(halves > 0, "none was cut off in the middle");
-    record("a removal that is cut off is finished by the next command", samples(50) * 2);
+    record("a removal that is cut off is finished by the next command", samples(20) * 2);
 }
 
 /// A postmaster works in its folder a moment before it writes postmaster.pid. Whoever comes just then, after an `up` that was
