@@ -11,13 +11,14 @@ use super::Outcome;
 use super::options::{Format, ReportFormat};
 use crate::doctor::bundle::Bundle;
 use crate::doctor::settings::{Row as SettingRow, rows};
-use crate::doctor::{Examined, Unseen, ended, examine, far};
+use crate::doctor::{Examined, Unseen, ended, examine, far, served};
 use crate::failure::{Ending, Failure, Result};
 use crate::findings::{Finding, Severity, names, page};
 use crate::policy::Policy;
 use crate::report::escape::for_terminal;
 use crate::report::json::{self, SCHEMA_VERSION};
 use crate::report::screen::{Mark, Screen};
+use crate::secure::observe::observe;
 use crate::target::{Asked, Target, connection_subject, login, shown};
 use crate::verify::administrator::administrator;
 
@@ -51,7 +52,7 @@ pub(crate) struct Options {
     /// The least severity that ends with status 1
     #[arg(long, value_enum, value_name = "SEVERITY", default_value_t = Severity::High)]
     fail_on: Severity,
-    /// Every TLS setting with its value, where that comes from, and the version's default
+    /// Every TLS setting with its value, where that comes from, the version's default, and what the wire shows of it
     #[arg(long)]
     settings: bool,
     /// Keep what was seen in this file, without any secret: for `doctor --from FILE` of somebody else
@@ -100,6 +101,8 @@ struct SettingsRow<'a> {
     schema_version: u32,
     target: &'a str,
     settings: &'a [SettingRow],
+    /// Why the wire was not looked at; none where it was.
+    wire_unseen: Option<&'a str>,
 }
 
 pub(crate) async fn run(options: Options) -> Result<Outcome> {
@@ -132,11 +135,16 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
         let server = place.running().await?;
         let who = login(&place, &server, &asked)?;
         let session = place.session(&server, &who).await?;
-        let rows = rows(&session).await;
+        let found = rows(&session).await;
+        let facts = observe(&mut place, &server, &session, &who).await;
         session.close().await;
-        let rows =
-            rows.map_err(|why| Failure::new(format!("could not read the settings of {target}: {why}")))?;
-        return settings(target, &rows, options.format);
+        let mut found =
+            found.map_err(|why| Failure::new(format!("could not read the settings of {target}: {why}")))?;
+        let unseen = match facts {
+            Ok(facts) => served::beside(&mut found, &facts, target).await,
+            Err(failure) => Some(failure.sentence().to_owned()),
+        };
+        return settings(target, &found, unseen.as_deref(), options.format);
     }
     if options.fix {
         drop(place);
@@ -169,9 +177,11 @@ async fn far(options: &Options, text: &str, policy: &Policy, begun: Instant) -> 
         let subject = connection_subject(text, None).await?;
         let unread = |why: String| Failure::new(format!("could not read the settings of {word}: {why}"));
         let session = administrator(&subject).await.map_err(unread)?;
-        let rows = rows(&session).await;
+        let found = rows(&session).await;
         session.close().await;
-        return settings(&word, &rows.map_err(unread)?, options.format);
+        let mut found = found.map_err(unread)?;
+        let unseen = served::beside_far(&mut found, &subject, &word).await;
+        return settings(&word, &found, unseen.as_deref(), options.format);
     }
     told(&word, &far::examine(text, policy, OffsetDateTime::now_utc()).await?, options, begun)
 }
@@ -223,9 +233,14 @@ fn human(target: &str, examined: &Examined, screen: Screen) -> String {
     lines.join("\n")
 }
 
-fn settings(target: &str, rows: &[SettingRow], format: ReportFormat) -> Result<Outcome> {
+fn settings(
+    target: &str,
+    rows: &[SettingRow],
+    wire_unseen: Option<&str>,
+    format: ReportFormat,
+) -> Result<Outcome> {
     if format == ReportFormat::Json {
-        let row = SettingsRow { schema_version: SCHEMA_VERSION, target, settings: rows };
+        let row = SettingsRow { schema_version: SCHEMA_VERSION, target, settings: rows, wire_unseen };
         return Ok(Outcome::well(json::text(&row)?));
     }
     let line = |row: &SettingRow| {
@@ -233,11 +248,17 @@ fn settings(target: &str, rows: &[SettingRow], format: ReportFormat) -> Result<O
         let usual =
             if row.value == row.default { String::new() } else { format!(", by default {:?}", row.default) };
         let pending = if row.pending_restart { ", and another value after a restart" } else { "" };
-        for_terminal(&format!("  {:<40} {:?} ({place}{usual}{pending})", row.name, row.value))
+        let line = format!("  {:<40} {:?} ({place}{usual}{pending})", row.name, row.value);
+        let served = row.served.as_ref().map(|served| format!("  {:<40} on the wire: {served}", ""));
+        [Some(line), served].into_iter().flatten().map(|line| for_terminal(&line)).collect::<Vec<_>>()
     };
-    let lines: Vec<String> = rows.iter().map(line).collect();
+    let lines: Vec<String> = rows.iter().flat_map(line).collect();
+    let wire = wire_unseen.map_or_else(
+        || "and what the wire shows of it".to_owned(),
+        |why| format!("the wire was not looked at: {}", for_terminal(why)),
+    );
     Ok(Outcome::well(format!(
-        "{}  what the server has loaded; what it serves: pgseal verify {0}\n{}",
+        "{}  what the server has loaded, {wire}\n{}",
         for_terminal(target),
         lines.join("\n")
     )))

@@ -8,7 +8,7 @@ use pgseal_wire::Session;
 use time::OffsetDateTime;
 
 use super::outside::{self, Outside};
-use super::{Examined, Notes, Unseen, client_side, inside, peers, rules, settings};
+use super::{Examined, Notes, Unseen, client_side, inside, peers, pooler, release, rules, settings};
 use crate::export::Dates;
 use crate::failure::{Failure, Result};
 use crate::hba::fetch::over_sql;
@@ -35,6 +35,9 @@ pub(crate) async fn examine(text: &str, policy: &Policy, now: OffsetDateTime) ->
     let mut notes = Notes { word: &word, findings: Vec::new(), unseen: Vec::new() };
     let scanned = from_outside(&subject, policy, now, &mut notes).await?;
     let version = from_inside(&subject, policy, &mut notes).await;
+    if scanned.speaker() == Speaker::PgBouncer {
+        pooler::look(text, &mut notes).await;
+    }
     client_side::look(scanned.known.chains.first().map(Vec::as_slice), &mut notes);
     for what in
         ["key, certificate and revocation files, and whether a restart would work", "the server's log"]
@@ -56,8 +59,7 @@ async fn from_outside(
     now: OffsetDateTime,
     notes: &mut Notes<'_>,
 ) -> Result<Scanned> {
-    let address = subject.addresses.first().copied();
-    let address = address.ok_or_else(|| {
+    let outside = Outside::far(subject).ok_or_else(|| {
         Failure::new(format!("{} has no address to be looked at from outside", notes.word))
             .hint("a host name or an address in the connection string")
     })?;
@@ -68,12 +70,7 @@ async fn from_outside(
             "sslrootcert=FILE in the connection string",
         );
     }
-    let outside = Outside {
-        host: subject.host.clone(),
-        address,
-        port: subject.port,
-        roots: subject.roots.as_ref().ok().cloned(),
-    };
+    let address = outside.address;
     let scanned = outside::look(outside, policy, now, notes).await;
     if let Speaker::Nobody(why) = scanned.speaker() {
         notes.find("server-down", format!("nobody answers at {address} port {}: {why}", subject.port));
@@ -100,6 +97,7 @@ async fn look(session: &Session, policy: &Policy, notes: &mut Notes<'_>) -> Opti
     let text = text_of(session, "SELECT current_setting('server_version')", &[]).await.ok()?;
     let number = text_of(session, "SELECT current_setting('server_version_num')", &[]).await.ok()?;
     let version = PgVersion::from_version_num(number.parse().unwrap_or(0)).ok()?;
+    release::judge(version, OffsetDateTime::now_utc(), notes);
     match observe::settings(session).await {
         Ok(found) => {
             settings::judge(&found, version, notes);

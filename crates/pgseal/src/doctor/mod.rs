@@ -11,8 +11,11 @@ mod inside;
 mod log;
 mod outside;
 mod peers;
+mod pooler;
+mod release;
 mod resting;
 mod rules;
+pub(crate) mod served;
 pub(crate) mod settings;
 
 use std::borrow::Cow;
@@ -29,6 +32,7 @@ use crate::failure::Result;
 use crate::findings::Finding;
 use crate::place::Place;
 use crate::policy::Policy;
+use crate::secure::composed;
 use crate::secure::facts::{Facts, Present};
 use crate::secure::judge::judge;
 use crate::secure::observe::observe;
@@ -113,7 +117,11 @@ pub(crate) async fn examine(
             );
             resting::look(place, true, now, &mut notes).await?
         }
-        None => resting::look(place, false, now, &mut notes).await?,
+        None => {
+            let version = resting::look(place, false, now, &mut notes).await?;
+            of_project(composed::run::at_rest(place, asked).await, &mut notes);
+            version
+        }
     };
     let Notes { mut findings, unseen, .. } = notes;
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
@@ -121,6 +129,18 @@ pub(crate) async fn examine(
     let follow: Vec<Finding> = follow.unwrap_or_default();
     let observed = findings.iter().filter(|finding| !follow.contains(finding)).cloned().collect();
     Ok(Examined { version, running: server.is_some(), findings, unseen, observed, known, certificate })
+}
+
+/// What a compose file does to its server; nothing where there is none.
+fn of_project(found: Result<Vec<Finding>>, notes: &mut Notes<'_>) {
+    match found {
+        Ok(found) => notes.findings.extend(found),
+        Err(failure) => notes.unseen(
+            "what its compose project does to it",
+            failure.sentence().to_owned(),
+            "docker, and the files that the project mounts",
+        ),
+    }
 }
 
 async fn enter(place: &mut Place, server: &RunningServer, asked: &Asked) -> Result<(Session, Facts)> {
@@ -149,6 +169,7 @@ fn judged(facts: &Facts, policy: &Policy, now: OffsetDateTime, notes: &mut Notes
     }
     certificate::addresses(facts, notes);
     settings::judge(&facts.settings, facts.version, notes);
+    release::judge(facts.version, now, notes);
     Ok(())
 }
 
@@ -171,6 +192,7 @@ async fn running(
     if let Some(evidence) = restart::open_key(place, &facts.settings).await {
         notes.find("key-open-to-others", evidence);
     }
+    of_project(composed::judge::judge(place, facts, Some(session)).await, notes);
     certificate::revocation(place, facts.setting("ssl_crl_file"), now, notes).await;
     certificate::diffie_hellman(place, facts.setting("ssl_dh_params_file"), notes).await;
     inside::look(session, Some(&facts.hba.named), notes).await;

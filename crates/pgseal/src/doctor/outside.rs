@@ -16,11 +16,15 @@ use crate::scan::scanned::Scanned;
 use crate::scan::target::{NOBODY, NOWHERE, Named};
 use crate::secure::facts::Facts;
 use crate::secure::plan::own_authority;
+use crate::verify::subject::Subject;
 
 /// For one connection, and for all six of a quick look.
 const PROBE: Duration = Duration::from_secs(5);
 const WHOLE: Duration = Duration::from_secs(20);
 const QUICK: Wish = Wish { quick: true, intrusive: false };
+/// For all that a scan asks.
+const ALL: Wish = Wish { quick: false, intrusive: false };
+const LONG: Duration = Duration::from_secs(120);
 /// What says nothing where no client's roots are known.
 const BY_ROOTS: [&str; 2] = ["certificate-untrusted", "certificate-self-signed"];
 
@@ -47,6 +51,16 @@ impl Outside {
         let host = name.unwrap_or_else(|| address.to_string());
         Some(Self { host, address, port: facts.port, roots })
     }
+
+    /// Of a server that a connection string names, by the name that it has there.
+    pub(super) fn far(subject: &Subject) -> Option<Self> {
+        Some(Self {
+            host: subject.host.clone(),
+            address: *subject.addresses.first()?,
+            port: subject.port,
+            roots: subject.roots.as_ref().ok().cloned(),
+        })
+    }
 }
 
 /// Adds what nobody has said yet; what the wire told.
@@ -57,7 +71,8 @@ pub(super) async fn look(
     notes: &mut Notes<'_>,
 ) -> Scanned {
     let known_roots = outside.roots.is_some();
-    let scanned = scanned(outside, notes.word, now).await;
+    let limits = Limits { probe: PROBE, whole: WHOLE, connections: 2, delay: Duration::ZERO };
+    let scanned = scanned(outside, notes.word, now, (QUICK, limits)).await;
     for finding in judge(&scanned, policy, now) {
         let said = notes.findings.iter().any(|known| known.name == finding.name);
         if !said && (known_roots || !BY_ROOTS.contains(&finding.name)) {
@@ -67,7 +82,18 @@ pub(super) async fn look(
     scanned
 }
 
-async fn scanned(outside: Outside, word: &str, at: OffsetDateTime) -> Scanned {
+/// Everything that a scan without credentials sees.
+pub(super) async fn whole(outside: Outside, word: &str, at: OffsetDateTime) -> Scanned {
+    let limits = Limits { probe: PROBE, whole: LONG, connections: 4, delay: Duration::ZERO };
+    scanned(outside, word, at, (ALL, limits)).await
+}
+
+async fn scanned(
+    outside: Outside,
+    word: &str,
+    at: OffsetDateTime,
+    (wish, limits): (Wish, Limits),
+) -> Scanned {
     let begun = Instant::now();
     let (user, dbname) = (NOBODY.to_owned(), NOWHERE.to_owned());
     let wire = Target {
@@ -76,8 +102,7 @@ async fn scanned(outside: Outside, word: &str, at: OffsetDateTime) -> Scanned {
         user: user.clone(),
         database: dbname.clone(),
     };
-    let limits = Limits { probe: PROBE, whole: WHOLE, connections: 2, delay: Duration::ZERO };
-    let known: Knowledge = scan(&wire, QUICK, limits).await;
+    let known: Knowledge = scan(&wire, wish, limits).await;
     let chain = known.chains.first().map(Vec::as_slice).unwrap_or_default();
     let trust = Trust { asked: outside.roots, system: None };
     let verdict = verdict(chain, &outside.host, &trust, at);

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use pgseal_conf::PgVersion;
 use time::OffsetDateTime;
 
-use super::{Notes, certificate, client_side, ended, rules};
+use super::{Notes, certificate, client_side, ended, release, rules};
 use crate::failure::Result;
 use crate::hba::fetch::fetch;
 use crate::place::Place;
@@ -36,6 +36,7 @@ pub(super) async fn look(
     let version = place.version().await?;
     configuration(place, version, now, notes).await;
     hba(place, version, now, notes).await;
+    release::judge(version, now, notes);
     // The cause before what came of it.
     if !runs {
         if place.is_contained()

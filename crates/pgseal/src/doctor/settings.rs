@@ -23,6 +23,8 @@ pub(crate) struct Row {
     pub(crate) default: String,
     /// Whether the files say something else, which only a restart brings about.
     pub(crate) pending_restart: bool,
+    /// What the wire shows of it; none where it shows nothing, or was not looked at.
+    pub(crate) served: Option<String>,
 }
 
 /// Every setting that has to do with TLS and logins.
@@ -39,6 +41,7 @@ pub(crate) async fn rows(session: &Session) -> Result<Vec<Row>, String> {
             place: row.try_get(3)?,
             default: row.try_get(4)?,
             pending_restart: row.try_get(5)?,
+            served: None,
         })
     };
     rows.iter().map(read).collect::<Result<_, _>>().map_err(|error| error.to_string())

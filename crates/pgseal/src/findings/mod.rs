@@ -80,6 +80,8 @@ struct Entry {
     severity: Severity,
     why: String,
     mend: String,
+    /// Where the one who made the rule says it.
+    reference: String,
     /// What of `doctor --fix` mends it; none where a person has to decide.
     fix: Option<Fix>,
     /// The best grade that a server with it may still have; none where it costs nothing.
@@ -142,10 +144,11 @@ pub(crate) fn page(name: &str) -> Option<String> {
         entry.grade.map_or_else(String::new, |grade| format!(" Best grade of a scan: {}.", grade.letter()));
     let fix = if entry.fix.is_some() { " `pgseal doctor TARGET --fix` does." } else { "" };
     Some(format!(
-        "## {name}\n\nSeverity: {}.{grade}\n\nWhy it matters: {}.\n\nWhat mends it: `{}`.{fix}\n",
+        "## {name}\n\nSeverity: {}.{grade}\n\nWhy it matters: {}.\n\nWhat mends it: `{}`.{fix}\n\nReference: {}\n",
         entry.severity.word(),
         entry.why,
-        entry.mend.replace("{target}", "TARGET")
+        entry.mend.replace("{target}", "TARGET"),
+        entry.reference
     ))
 }
 
@@ -198,6 +201,7 @@ mod tests {
         assert!(all.len() > 10);
         for (name, entry) in all {
             assert!(!entry.why.is_empty() && !entry.mend.is_empty(), "{name}");
+            assert!(entry.reference.starts_with("https://"), "{name}");
         }
     }
 

@@ -13,7 +13,7 @@ use crate::place::{Place, ServiceFacts};
 use crate::sql::rows_of;
 
 /// Findings about the project and its mounts; none where the place is no compose service.
-pub(in super::super) async fn judge(
+pub(crate) async fn judge(
     place: &mut Place,
     facts: &Facts,
     inside: Option<&Session>,

@@ -2,10 +2,10 @@
 //! anew. Where a reload is enough nothing here is needed.
 
 mod edit;
-pub(super) mod judge;
+pub(crate) mod judge;
 mod masks;
 pub(super) mod put_back;
-pub(super) mod run;
+pub(crate) mod run;
 mod start;
 
 pub(crate) use edit::ComposeStep;

@@ -38,7 +38,7 @@ use crate::privilege::files;
 use crate::privilege::secret::Secret;
 use crate::report::ask::yes_or_stop;
 use crate::secure::observe::PEM;
-use crate::target::{login, nobody_yet};
+use crate::target::{Asked, login, nobody_yet};
 use crate::verify::claim::{Claim, ClaimName, Proof};
 
 /// The settings of the service's command that are in the way of the wish; none: a reload is enough.
@@ -97,24 +97,47 @@ pub(in super::super) async fn resting(
     mut place: Place,
     recovered: Option<String>,
 ) -> Result<Done> {
-    let way = project(&place)?;
-    let found = Found::of(ComposeFile::read(&way.file)?, Some(&way.service)).await?;
-    let mut gone = Vec::new();
-    let mut findings = vec![down(&found, &place).await?];
-    // A folder where the rules should be, or nothing: there the server does not start, and nothing can be read.
-    let words = behind_the_program(&found.reading.command(&way.service).unwrap_or_default()).to_vec();
-    if let Some((given, evidence)) = rules_that_are_none(&mut place, &words).await? {
-        findings.push(Finding::new("folder-in-the-place-of-a-file", evidence, &place.word));
-        gone.push(given);
-    }
-    place.start = Some(Command::without(&found, gone.clone()).words());
-    let who = nobody_yet(&place, errand.asked);
-    let facts = stopped::observe(&mut place, &who).await?;
-    findings.extend(project_judge::judge(&mut place, &facts, None).await?);
+    let Resting { found, facts, mut gone, who, findings } = look_at_rest(&mut place, errand.asked).await?;
     let chosen = choose(&facts, errand.wish, OffsetDateTime::now_utc())?;
     gone.extend(in_the_way(&place, &facts, &chosen, errand)?);
     carry_out(errand, place, Work { found, facts, chosen, gone, who, recovered, findings, running: false })
         .await
+}
+
+/// A service whose server does not run, as it is.
+struct Resting {
+    found: Found,
+    facts: Facts,
+    /// What of its command names what is not there.
+    gone: Vec<Given>,
+    who: Login,
+    findings: Vec<Finding>,
+}
+
+async fn look_at_rest(place: &mut Place, asked: &Asked) -> Result<Resting> {
+    let way = project(place)?;
+    let found = Found::of(ComposeFile::read(&way.file)?, Some(&way.service)).await?;
+    let mut gone = Vec::new();
+    let mut findings = vec![down(&found, place).await?];
+    // A folder where the rules should be, or nothing: there the server does not start, and nothing can be read.
+    let words = behind_the_program(&found.reading.command(&way.service).unwrap_or_default()).to_vec();
+    if let Some((given, evidence)) = rules_that_are_none(place, &words).await? {
+        findings.push(Finding::new("folder-in-the-place-of-a-file", evidence, &place.word));
+        gone.push(given);
+    }
+    place.start = Some(Command::without(&found, gone.clone()).words());
+    let who = nobody_yet(place, asked);
+    let facts = stopped::observe(place, &who).await?;
+    findings.extend(project_judge::judge(place, &facts, None).await?);
+    Ok(Resting { found, facts, gone, who, findings })
+}
+
+/// What is wrong with the project of a service whose server does not run; none where the place is no such service.
+pub(crate) async fn at_rest(place: &mut Place, asked: &Asked) -> Result<Vec<Finding>> {
+    if !place.rests() || project(place).is_err() {
+        return Ok(Vec::new());
+    }
+    Ok(look_at_rest(place, asked).await?.findings)
 }
 
 /// A service that runs, with a command that fixes what has to change.

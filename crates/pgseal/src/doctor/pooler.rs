@@ -1,0 +1,92 @@
+//! PgBouncer before a server: how it makes sure of the servers behind it, by the words of its own console. A client that
+//! verifies PgBouncer knows nothing of that second half of the way.
+
+use std::collections::BTreeMap;
+
+use tokio_postgres::SimpleQueryMessage;
+
+use super::Notes;
+use crate::sql::answer;
+use crate::target::connection_subject;
+use crate::verify::administrator::administrator;
+
+/// The database that is no database but PgBouncer itself.
+const CONSOLE: &str = "pgbouncer";
+/// What a PgBouncer before 1.7 comes to, whose console does not list the setting: it has no TLS.
+const WITHOUT: &str = "disable";
+
+/// Asks the console as whom the connection string names.
+pub(super) async fn look(text: &str, notes: &mut Notes<'_>) {
+    match told(text).await {
+        Ok((mode, hosts)) => {
+            if let Some(evidence) = unverified(&mode, &hosts) {
+                notes.find("pooler-unverified", evidence);
+            }
+        }
+        Err(why) => notes.unseen(
+            "how PgBouncer verifies the servers behind it",
+            why,
+            "a login of its admin_users or stats_users in the connection string",
+        ),
+    }
+}
+
+/// `server_tls_sslmode`, and the hosts of its databases.
+async fn told(text: &str) -> Result<(String, Vec<String>), String> {
+    let subject = connection_subject(text, None).await;
+    let mut subject = subject.map_err(|failure| failure.sentence().to_owned())?;
+    CONSOLE.clone_into(&mut subject.dbname);
+    let session = administrator(&subject).await?;
+    // It speaks the simple protocol alone, and knows no transactions.
+    let client = session.client();
+    let config = answer(client.simple_query("SHOW CONFIG")).await;
+    let databases = answer(client.simple_query("SHOW DATABASES")).await;
+    session.close().await;
+    let (config, databases) = (config?, databases?);
+    let settings: BTreeMap<String, String> = pairs(&config, ["key", "value"]).collect();
+    let mode = settings.get("server_tls_sslmode").map_or(WITHOUT, String::as_str).to_owned();
+    let hosts = pairs(&databases, ["name", "host"]).filter(|(name, _)| name != CONSOLE);
+    Ok((mode, hosts.map(|(_, host)| host).collect()))
+}
+
+/// Two columns of each row; an empty text for NULL.
+fn pairs(
+    messages: &[SimpleQueryMessage],
+    [one, two]: [&'static str; 2],
+) -> impl Iterator<Item = (String, String)> {
+    messages.iter().filter_map(move |message| match message {
+        SimpleQueryMessage::Row(row) => {
+            let text = |name| row.try_get(name).ok().map(|text| text.unwrap_or_default().to_owned());
+            text(one).zip(text(two))
+        }
+        _ => None,
+    })
+}
+
+/// Where somebody else could answer. Over a Unix socket, which an empty host is, nobody can; databases that are made from
+/// a fallback entry are not listed before they are used.
+fn unverified(mode: &str, hosts: &[String]) -> Option<String> {
+    let over_socket = |host: &String| host.is_empty() || host.starts_with('/');
+    let local = !hosts.is_empty() && hosts.iter().all(over_socket);
+    (!local && !mode.starts_with("verify-"))
+        .then(|| format!("PgBouncer's console says server_tls_sslmode = {mode}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_verifies_or_goes_over_a_socket_is_left_alone() {
+        let hosts = |all: &[&str]| all.iter().map(|host| (*host).to_owned()).collect::<Vec<_>>();
+        for (mode, all, is_found) in [
+            ("verify-full", hosts(&["db"]), false),
+            ("verify-ca", hosts(&[]), false),
+            ("disable", hosts(&["/run/postgresql", ""]), false),
+            ("disable", hosts(&[]), true),
+            ("require", hosts(&["/run/postgresql", "db"]), true),
+        ] {
+            assert_eq!(unverified(mode, &all).is_some(), is_found, "{mode} {all:?}");
+        }
+    }
+}
