@@ -5,7 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use crate::harness::{
-    Account, Debian, Forge, PASSWORD, Pgseal, Psql, Ran, Schema, all_hold, record, samples, served,
+    Account, Debian, Forge, PASSWORD, Pgseal, Psql, Ran, Schema, all_hold, named_and_gone, record, samples,
+    served,
 };
 
 const OFF: &[&str] = &["-o", "ssl=off"];
@@ -185,6 +186,12 @@ fn what_an_upgrade_would_make_of_it_is_found_before() {
         debian.secure("15/main", &["--enforce", "--reissue"], &root()).run().succeeded();
         let check =
             || verb(debian, "secure", "15/main", &["--enforce", "--check", "--fail-on", "medium"], &root());
+        let doctor = |name: &str| {
+            let told = verb(debian, "doctor", "15/main", &["--format", "json"], &root()).json();
+            let one = told["findings"].as_array().unwrap().iter().find(|one| one["name"] == name).cloned();
+            one.map(|one| one["evidence"].as_str().unwrap().to_owned())
+        };
+        let brings = doctor("upgrade-brings-back").expect("it is named");
         let ran = check().ended(1).says("upgrade-brings-back");
         let ran = ran.says("/var/lib/postgresql/15/main/server.crt for ssl_cert_file = ");
         ran.says("move it out of the data directory");
@@ -192,6 +199,8 @@ fn what_an_upgrade_would_make_of_it_is_found_before() {
             fs::remove_file(file).unwrap();
         }
         check().succeeded();
+        assert_eq!((doctor("upgrade-brings-back"), doctor("upgrade-leaves-behind")), (None, None));
+        named_and_gone("upgrade-brings-back", 15, &brings);
 
         let own = put("own.pem", &leaf.one_pem());
         let conf = fs::read_to_string("/etc/postgresql/15/main/postgresql.conf").unwrap();
@@ -199,6 +208,7 @@ fn what_an_upgrade_would_make_of_it_is_found_before() {
         Debian::configure("15/main", "postgresql.conf", &named);
         debian.tool("pg_ctlcluster", &["15", "main", "reload"]).succeeded();
         check().ended(1).says("upgrade-leaves-behind").says("ssl_cert_file = \"own.pem\"");
+        named_and_gone("upgrade-leaves-behind", 15, &doctor("upgrade-leaves-behind").expect("it is named"));
 
         // What is found is what would happen.
         Debian::configure("15/main", "postgresql.conf", &conf);

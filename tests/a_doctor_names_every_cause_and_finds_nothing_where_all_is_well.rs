@@ -1,15 +1,20 @@
 //! `pgseal doctor` names what is wrong by its stable name, with what was seen, and no longer once it is mended; on a sealed
 //! server it finds nothing of severity medium or above; a server that is down is looked at by its files.
 
+mod causes;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant};
 
+use self::causes::{Ill, ills, pem};
 use crate::harness::{
     APP, APP_PASSWORD, Account, Forge, Forged, Living, Pgseal, Resident, Schema, Sealed, named_and_gone,
-    record, run, this_year, versions, versions_in_turn,
+    project, record, this_year, versions, versions_in_turn,
 };
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// `local` for the superuser alone, by whom the socket belongs to; plaintext let in nowhere.
 const HEALTHY: &str = "local all all trust\nhostssl all all all scram-sha-256\n";
@@ -27,9 +32,19 @@ fn found(pgseal: Pgseal<'_>) -> BTreeSet<(String, String)> {
         .iter()
         .map(|finding| (text(&finding["name"]), text(&finding["severity"])))
         .collect();
-    let high = findings.iter().any(|(_, severity)| severity == "high");
+    let high = findings.iter().any(|(_, severity)| ["high", "critical"].contains(&severity.as_str()));
     assert_eq!(ran.code(), Some(i32::from(high)), "{ran}");
     findings
+}
+
+/// What is said of each that is found.
+#[track_caller]
+fn evidence(pgseal: Pgseal<'_>) -> BTreeMap<String, String> {
+    let ran = pgseal.args(["--format", "json"]).run();
+    let told = ran.json();
+    let all = told["findings"].as_array().unwrap_or_else(|| panic!("{ran}"));
+    let text = |one: &serde_json::Value, field: &str| one[field].as_str().expect("a text").to_owned();
+    all.iter().map(|one| (text(one, "name"), text(one, "evidence"))).collect()
 }
 
 fn names(pgseal: Pgseal<'_>) -> BTreeSet<String> {
@@ -47,226 +62,6 @@ fn healthy(version: u32) -> Living {
 
 fn doctor<'l>(living: &'l Living, by: &Account) -> Pgseal<'l> {
     living.verb("doctor", &[], by)
-}
-
-/// Something that is wrong, brought about on a healthy server.
-struct Ill {
-    name: &'static str,
-    /// The versions it can be brought about on.
-    of: fn(u32) -> bool,
-    made: fn(&Living),
-    /// Beside the files, which are put back.
-    healed: fn(&Living),
-    /// Whether the server loads it.
-    reloaded: bool,
-}
-
-const fn ill(name: &'static str, made: fn(&Living)) -> Ill {
-    Ill { name, of: |_| true, made, healed: |_| (), reloaded: true }
-}
-
-fn pem(living: &Living) -> std::path::PathBuf {
-    living.tls_folder().join("server-with-key.pem")
-}
-
-fn ills() -> Vec<Ill> {
-    of_rules().into_iter().chain(of_settings()).chain(of_certificates()).chain(of_the_inside()).collect()
-}
-
-fn of_rules() -> Vec<Ill> {
-    vec![
-        ill("plaintext-accepted", |living| living.prepend_hba("host all all all scram-sha-256")),
-        ill("weak-method-reachable", |living| living.prepend_hba("hostssl all all all trust")),
-        ill("ident-reachable", |living| living.prepend_hba("hostssl all all all ident")),
-        ill("dead-line", |living| living.prepend_hba("hostssl all all all scram-sha-256")),
-        ill("client-certificate-uncheckable", |living| living.prepend_hba("hostssl all nobody all cert")),
-        ill("socket-trust", |living| living.prepend_hba("local all app trust")),
-        ill("rules-errors", |living| living.prepend_hba("hostssl all all all scram-sha-257")),
-        ill("breaks-on-upgrade", |living| {
-            living.prepend_hba("hostssl all all 10.0.0.0/8 radius radiusservers=a radiussecrets=b");
-        }),
-    ]
-}
-
-fn of_settings() -> Vec<Ill> {
-    vec![
-        ill("configuration-errors", |living| living.append_conf("no_such_setting = 1")),
-        ill("restart-pending", |living| living.append_conf("max_connections = 201")),
-        ill("protocol-too-old", |living| living.append_conf("ssl_min_protocol_version = 'TLSv1'")),
-        ill("suites-too-wide", |living| living.append_conf("ssl_ciphers = 'ALL'")),
-        ill("minimum-above-maximum", |living| {
-            living.append_conf("ssl_min_protocol_version = 'TLSv1.3'\nssl_max_protocol_version = 'TLSv1.2'");
-        }),
-        ill("setting-differs", |living| living.append_conf("ssl_prefer_server_ciphers = off")),
-        ill("socket-locked-out", |living| {
-            living.write_hba("local all all reject\nhostssl all all all scram-sha-256\n");
-        }),
-        ill("exception-expired", |living| {
-            let words = ["--enforce", "--except", "app@127.0.0.1/32", "--until", "2099-12-31"];
-            living.prepend_hba("hostnossl all app 127.0.0.1/32 scram-sha-256");
-            living.reload();
-            living.secure(&words, &Account::current()).run().succeeded();
-            // Years later.
-            let rules = living.read("pg_hba.conf");
-            assert!(rules.contains("2099-12-31"), "{rules}");
-            living.write("pg_hba.conf", &rules.replace("2099-12-31", "2020-01-01"));
-        }),
-        Ill {
-            reloaded: false,
-            ..ill("rules-not-loaded", |living| {
-                living.prepend_hba("hostssl all all 10.0.0.0/8 reject");
-                // Within the second of the last reload nobody could tell.
-                let file = fs::File::options().write(true).open(living.data().join("pg_hba.conf")).unwrap();
-                file.set_modified(SystemTime::now() + Duration::from_secs(2)).unwrap();
-            })
-        },
-        Ill {
-            of: |version| version < 14,
-            ..ill("breaks-on-upgrade", |living| {
-                living.prepend_hba("hostssl all all 10.0.0.0/8 scram-sha-256 clientcert=1");
-            })
-        },
-    ]
-}
-
-fn of_certificates() -> Vec<Ill> {
-    vec![
-        ill("crl-outdated", |living| {
-            let authority = Forge::new("clients");
-            let gone = authority.revocation_list_until(&[7], this_year().0);
-            given(living, "clients.crt", authority.certificate());
-            given(living, "clients.crl", &gone);
-            living.append_conf("ssl_ca_file = 'clients.crt'\nssl_crl_file = 'clients.crl'");
-        }),
-        ill("dh-weak", |living| {
-            let made = openssl(living, "openssl dhparam -dsaparam 1024");
-            given(living, "dh.pem", &made);
-            living.append_conf("ssl_dh_params_file = 'dh.pem'");
-        }),
-        ill("key-weak", |living| {
-            let words = "openssl req -x509 -newkey rsa:1024 -nodes -subj /CN=localhost -days 90 \
-                         -addext subjectAltName=DNS:localhost -keyout /dev/stdout";
-            let made = openssl(living, words);
-            let (key, certificate) = made.split_at(made.find("-----BEGIN CERT").expect("there is one"));
-            given(living, "weak.crt", certificate);
-            given(living, "weak.key", key);
-            fs::set_permissions(living.data().join("weak.key"), fs::Permissions::from_mode(0o600))
-                .expect("it is the test's");
-            living.append_conf("ssl_cert_file = 'weak.crt'\nssl_key_file = 'weak.key'");
-        }),
-        // Key and certificate in one file.
-        ill("key-weak", |living| {
-            let words = "openssl req -x509 -newkey rsa:1024 -nodes -subj /CN=localhost -days 90 \
-                         -addext subjectAltName=DNS:localhost -keyout /dev/stdout";
-            put(living, &openssl(living, words));
-        }),
-        ill("channel-binding-impossible", |living| {
-            put(living, &Forge::of_ed25519("another").leaf(&["localhost"]).one_pem());
-        }),
-        ill("key-open-to-others", |living| {
-            fs::set_permissions(pem(living), fs::Permissions::from_mode(0o640)).expect("it is the test's");
-        }),
-        Ill {
-            of: |version| version < 18,
-            ..ill("curve-list-unsupported", |living| {
-                living.append_conf("ssl_ecdh_curve = 'X25519:prime256v1'");
-            })
-        },
-        Ill {
-            of: |version| version >= 18,
-            ..ill("no-post-quantum-group", |living| living.append_conf("ssl_groups = 'prime256v1'"))
-        },
-        ill("key-without-reload", |living| living.append_conf("ssl_passphrase_command = 'echo x'")),
-        ill("start-would-fail", |living| {
-            fs::set_permissions(pem(living), fs::Permissions::from_mode(0o644)).expect("it is the test's");
-        }),
-        ill("certificate-expiring", |living| {
-            let (from, _) = this_year();
-            let (from, soon) =
-                (from - Duration::from_secs(81 * 86_400), from + Duration::from_secs(9 * 86_400));
-            put(
-                living,
-                &Forge::new("another").leaf_dated(&["localhost", "127.0.0.1", "::1"], from, soon).one_pem(),
-            );
-        }),
-        ill("certificate-unfit", |living| {
-            let (from, _) = this_year();
-            let gone = from + Duration::from_secs(60);
-            put(living, &Forge::new("another").leaf_dated(&["localhost"], from, gone).one_pem());
-        }),
-        ill("certificate-not-served", |living| {
-            // A key of another certificate: the reload keeps what was there, and says so in the log alone.
-            let (one, two) = (Forge::new("one").leaf(&["localhost"]), Forge::new("two").leaf(&["localhost"]));
-            put(living, &format!("{}{}", one.key, two.certificate));
-        }),
-        ill("key-unfit", |living| {
-            let (one, two) = (Forge::new("one").leaf(&["localhost"]), Forge::new("two").leaf(&["localhost"]));
-            put(living, &format!("{}{}", one.key, two.certificate));
-        }),
-        ill("root-in-chain", |living| {
-            let authority = Forge::new("another");
-            put(living, &format!("{}{}", authority.leaf(&["localhost"]).one_pem(), authority.certificate()));
-        }),
-        ill("snakeoil-certificate", |living| {
-            let path = living.data().join("ssl-cert-snakeoil.pem");
-            fs::copy(pem(living), &path).expect("it is the test's");
-            living.account().own(&path);
-            living.append_conf(
-                "ssl_cert_file = 'ssl-cert-snakeoil.pem'\nssl_key_file = 'ssl-cert-snakeoil.pem'",
-            );
-        }),
-    ]
-}
-
-fn of_the_inside() -> Vec<Ill> {
-    vec![
-        Ill {
-            healed: |living| {
-                living.sql("DROP ROLE old;");
-            },
-            ..ill("roles-without-scram", |living| {
-                living.sql("SET password_encryption = 'md5';\nCREATE ROLE old LOGIN PASSWORD 'x';");
-            })
-        },
-        Ill {
-            healed: |living| {
-                living.sql("ALTER SUBSCRIPTION s SET (slot_name = NONE);\nDROP SUBSCRIPTION s;");
-            },
-            ..ill("subscription-unverified", |living| {
-                let made = "CREATE SUBSCRIPTION s CONNECTION 'host=127.0.0.1 port=1 dbname=x password=secret' PUBLICATION p \
-                            WITH (connect = false);";
-                living.sql(made);
-            })
-        },
-        Ill {
-            healed: |living| {
-                living.sql("DROP FOREIGN DATA WRAPPER postgres_fdw CASCADE;");
-            },
-            ..ill("foreign-server-unverified", |living| {
-                let made = "CREATE FOREIGN DATA WRAPPER postgres_fdw;\n\
-                            CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host 'far', sslmode 'require');";
-                living.sql(made);
-            })
-        },
-    ]
-}
-
-/// A file of the server's in its data directory.
-fn given(living: &Living, name: &str, content: &str) {
-    let path = living.data().join(name);
-    fs::write(&path, content).expect("it is the test's");
-    living.account().own(&path);
-}
-
-/// What a command of openssl prints.
-fn openssl(living: &Living, words: &str) -> String {
-    let mut shell = Account::current().command("sh", living.sandbox().path());
-    shell.current_dir("/").args(["-c", words]);
-    run(shell, b"", Duration::from_secs(60)).succeeded().stdout().to_owned()
-}
-
-fn put(living: &Living, content: &str) {
-    fs::write(pem(living), content).expect("it is the test's");
 }
 
 #[test]
@@ -374,11 +169,25 @@ fn a_server_as_most_are_is_told_all_of_it_at_once() {
     let by = Account::current();
     let living = Living::of(versions()[0]);
     let billing = Resident::new(&living, living.psql("disable"), "billing");
-    let findings = names(doctor(&living, &by));
-    for name in ["tls-off", "plaintext-accepted", "certificate-missing", "sessions-in-plaintext"] {
-        assert!(findings.contains(name), "{name}: {findings:?}");
+    let ill = evidence(doctor(&living, &by));
+    let causes = ["tls-off", "plaintext-accepted", "certificate-missing", "sessions-in-plaintext"];
+    for name in causes {
+        assert!(ill.contains_key(name), "{name}: {ill:?}");
     }
-    drop(billing);
+    let of_it = "FROM pg_stat_activity WHERE application_name = 'billing'";
+    living.sql(&format!("SELECT pg_terminate_backend(pid) {of_it}"));
+    billing.was_ended();
+    let end = Instant::now() + MINUTE;
+    while living.sql(&format!("SELECT count(*) {of_it}")) != "0" {
+        assert!(Instant::now() < end, "its backend ends");
+    }
+    // By what the findings say that mends it.
+    living.secure(&["--enforce", "--allow-unseen"], &by).run().succeeded();
+    let well = evidence(doctor(&living, &by));
+    for name in causes {
+        assert!(!well.contains_key(name), "{name}: {well:?}");
+        named_and_gone(name, versions()[0], &ill[name]);
+    }
 }
 
 #[test]
@@ -394,9 +203,11 @@ fn a_server_that_is_down_is_looked_at_by_its_files() {
     for version in versions() {
         let by = Account::current();
         let mut living = healthy(*version);
+        assert!(!names(doctor(&living, &by)).contains("server-down"));
         living.stop();
-        let findings = names(doctor(&living, &by));
-        assert!(findings.contains("server-down") && !findings.contains("start-would-fail"), "{findings:?}");
+        let findings = evidence(doctor(&living, &by));
+        assert!(!findings.contains_key("start-would-fail"), "{findings:?}");
+        named_and_gone("server-down", *version, &findings["server-down"]);
         fs::set_permissions(pem(&living), fs::Permissions::from_mode(0o644)).expect("it is the test's");
         let ran = doctor(&living, &by).run().ended(1).says("start-would-fail");
         ran.says("private key file has group or world access");
@@ -417,6 +228,14 @@ fn the_servers_own_unverified_ways_out_are_named_for_a_standby() {
     living.start();
     let ran = doctor(&living, &by).run().says("standby-unverified").says("sslmode=require");
     ran.never_mentions("secret");
+    let ill = evidence(doctor(&living, &by));
+    let root = living.ca_file().display().to_string();
+    living.append_conf(&format!(
+        "primary_conninfo = 'host=127.0.0.1 port=1 password=secret sslmode=verify-full sslrootcert={root}'"
+    ));
+    living.restart();
+    assert!(!names(doctor(&living, &by)).contains("standby-unverified"));
+    named_and_gone("standby-unverified", versions()[0], &ill["standby-unverified"]);
 }
 
 #[test]
@@ -432,10 +251,54 @@ fn what_lies_in_the_persons_own_home_is_named() {
     fs::set_permissions(home.join(".pgpass"), fs::Permissions::from_mode(0o644)).expect("it is the test's");
     let ill = names(doctor(&living, &by).env("PGSSLMODE", "prefer"));
     let new: BTreeSet<&str> = ill.difference(&before).map(String::as_str).collect();
-    assert_eq!(new, ["environment-without-tls", "home-root-of-another-ca", "password-file-open"].into());
+    let own = ["environment-without-tls", "home-root-of-another-ca", "password-file-open"];
+    assert_eq!(new, own.into());
+    let said = evidence(doctor(&living, &by).env("PGSSLMODE", "prefer"));
     fs::copy(living.ca_file(), home.join(".postgresql/root.crt")).expect("it is the test's");
     fs::set_permissions(home.join(".pgpass"), fs::Permissions::from_mode(0o600)).expect("it is the test's");
     assert_eq!(names(doctor(&living, &by)), before);
+    for name in own {
+        named_and_gone(name, versions()[0], &said[name]);
+    }
+}
+
+/// By the day on which it is looked at: of 15 to 18 none is as old as that for years.
+#[test]
+fn a_version_that_gets_no_more_fixes_is_named_and_a_later_one_is_not() {
+    let by = Account::current();
+    let today = time::OffsetDateTime::now_utc().date();
+    let ends = [(12, time::macros::date!(2024 - 11 - 21)), (13, time::macros::date!(2025 - 11 - 13))];
+    let ends = ends.into_iter().chain([(14, time::macros::date!(2026 - 11 - 12))]);
+    let past: Vec<u32> = ends.filter(|(_, last)| today > *last).map(|(version, _)| version).collect();
+    let mut named = None;
+    for version in versions() {
+        let told = evidence(doctor(&Living::of(*version), &by));
+        let told = told.get("version-end-of-life");
+        assert_eq!(told.is_some(), past.contains(version), "{version}: {told:?}");
+        named = named.or(told.map(|evidence| (*version, evidence.clone())));
+    }
+    if let Some((version, evidence)) = named {
+        named_and_gone("version-end-of-life", version, &evidence);
+    }
+}
+
+#[test]
+fn every_finding_of_the_catalogue_is_brought_about_by_a_scenario() {
+    let mut texts = String::new();
+    let mut folders = vec![project().join("tests")];
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                texts.push_str(&fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    let catalogue = fs::read_to_string(project().join("docs/findings.md")).expect("it is there");
+    let names = catalogue.lines().filter_map(|line| line.strip_prefix("## "));
+    let never: Vec<&str> = names.filter(|name| !texts.contains(&format!("\"{name}\""))).collect();
+    assert_eq!(never, [""; 0]);
 }
 
 #[test]
@@ -448,7 +311,24 @@ fn every_setting_is_told_with_where_it_comes_from_and_every_finding_has_its_page
     let ssl = rows.iter().find(|row| row["name"] == "ssl").expect("there is one");
     assert_eq!((&ssl["value"], &ssl["default"]), (&"on".into(), &"off".into()));
     assert!(ssl["place"].as_str().is_some_and(|place| place.contains("postgresql.conf:")), "{ssl}");
+    assert_eq!(ssl["served"], "on");
     living.verb("doctor", &["--settings"], &by).run().succeeded().says("ssl_min_protocol_version");
+    // A reload that was refused: the wire shows what it showed before, whatever the settings say.
+    let served = |name: &str| {
+        let told = living.verb("doctor", &["--settings", "--format", "json"], &by).run().succeeded().json();
+        let row = told["settings"].as_array().unwrap().iter().find(|row| row["name"] == name).cloned();
+        row.unwrap_or_else(|| panic!("{told:#}"))
+    };
+    assert_eq!(served("ssl_min_protocol_version")["served"], "TLSv1.2");
+    let (conf, key) = (living.read("postgresql.conf"), fs::read(pem(&living)).expect("it can be read"));
+    fs::write(pem(&living), Forge::new("another").certificate()).expect("it is the test's");
+    living.append_conf("ssl_min_protocol_version = 'TLSv1.3'");
+    living.reload();
+    let row = served("ssl_min_protocol_version");
+    assert_eq!((&row["value"], &row["served"]), (&"TLSv1.3".into(), &"TLSv1.2".into()));
+    fs::write(pem(&living), key).expect("it is the test's");
+    living.write("postgresql.conf", &conf);
+    living.reload();
 
     let pgseal = || Pgseal::new(living.sandbox());
     let all = pgseal().args(["doctor", "--explain", "all"]).run().succeeded();

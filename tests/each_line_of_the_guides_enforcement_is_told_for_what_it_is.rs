@@ -4,7 +4,9 @@
 
 use std::time::Duration;
 
-use crate::harness::{Account, Living, Ran, SUPERUSER, record, run, versions, versions_in_turn};
+use crate::harness::{
+    Account, Living, Ran, SUPERUSER, named_and_gone, record, run, versions, versions_in_turn,
+};
 
 /// Without a line for the socket, and without one for replication.
 const RULES: &str = "# TYPE  DATABASE        USER            ADDRESS                 METHOD\n\
@@ -30,12 +32,18 @@ fn offers(living: &Living, suite: &str) -> Ran {
     run(shell, b"", Duration::from_secs(20))
 }
 
-/// Whether `doctor` names it.
-fn finds(living: &Living, name: &str) -> bool {
+/// What `doctor` says of it, where it names it.
+fn evidence(living: &Living, name: &str) -> Option<String> {
     let ran = living.verb("doctor", &["--format", "json"], &Account::current()).run();
     let told = ran.json();
     let all = told["findings"].as_array().unwrap_or_else(|| panic!("{ran}"));
-    all.iter().any(|one| one["name"] == name)
+    let one = all.iter().find(|one| one["name"] == name)?;
+    one["evidence"].as_str().map(str::to_owned)
+}
+
+/// Whether `doctor` names it.
+fn finds(living: &Living, name: &str) -> bool {
+    evidence(living, name).is_some()
 }
 
 #[test]
@@ -88,10 +96,12 @@ fn its_settings_are_what_postgresql_has_by_itself_and_secure_does_better() {
         let refused =
             living.secure(&[], &by).run().ended(3).complains("command line fixes ssl_ciphers (to be ");
         refused.complains("take it out of the way the server is started");
-        assert!(finds(&living, "setting-fixed"));
+        let fixed = evidence(&living, "setting-fixed").expect("it is named");
 
         living.set_args(&["-c", MINIMUM, "-c", ORDER]);
         living.restart();
+        assert!(!finds(&living, "setting-fixed"));
+        named_and_gone("setting-fixed", *version, &fixed);
         let line = SUITES.replacen('=', " = '", 1);
         living.append_conf(&format!("{line}'"));
         living.secured(&by);

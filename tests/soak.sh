@@ -9,6 +9,7 @@ now=$(date -u +%Y-%m-%dT%H%MZ)
 seed=${PGSEAL_TEST_SEED:-$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}
 work=$PWD/target/soak/$now
 mkdir -p "$work/evidence"
+rm -rf target/catalogue
 commit=$(git rev-parse HEAD)
 [ -z "$(git status --porcelain)" ] || commit="$commit, with changes that are not committed"
 echo "soak: PGSEAL_TEST_SEED=$seed"
@@ -54,5 +55,7 @@ mkdir -p docs/evidence
     find "$work/evidence" -name '*.tsv' -exec cat {} + | awk -F '\t' '
         { held[$1] += $2 }
         END { for (promise in held) printf "| %s | %d |\n", promise, held[promise] }' | sort
+    # What doctor and scan said of each finding, where scenarios of it have run.
+    [ ! -f target/catalogue/README.md ] || { echo && sed '1s/^/#/' target/catalogue/README.md; }
 } >"$evidence"
 echo "soak: $evidence"

@@ -1,7 +1,9 @@
 //! A compose project that somebody made by following the guide, in each state in which it fails: `pgseal secure --dry-run`
 //! names what is wrong and changes nothing, `pgseal secure` ends proved, and the 10,000 rows of before are there.
 
-use crate::harness::{Projected, Ran, all_hold, is_soak, record};
+use std::collections::BTreeMap;
+
+use crate::harness::{Projected, Ran, all_hold, is_soak, named_and_gone_on, record};
 
 /// Of the guide, with a container and a port of the test's own.
 const HEAD: &str = "version: '3.8'
@@ -68,6 +70,36 @@ fn with_rows(compose: u32) -> Projected {
 /// The container's own user as the owner of the key, which the guide does not think of.
 fn give_the_key_away(project: &Projected) {
     project.sh("chown 70:70 postgres-certs/server.key").succeeded();
+}
+
+/// What `doctor` finds: names, and what was seen.
+fn doctor(project: &Projected) -> BTreeMap<String, String> {
+    let pgseal = project.verb("doctor", FILE, &["--format", "json"]).env("PGPASSWORD", "securepassword");
+    let told = pgseal.run().never_mentions("securepassword").json();
+    let text = |one: &serde_json::Value, field: &str| one[field].as_str().unwrap().to_owned();
+    let all = told["findings"].as_array().unwrap_or_else(|| panic!("{told:#}"));
+    all.iter().map(|one| (text(one, "name"), text(one, "evidence"))).collect()
+}
+
+/// What `doctor` says of findings that it names now.
+#[track_caller]
+fn diagnosed<'n>(project: &Projected, findings: &[&'n str]) -> Vec<(&'n str, String)> {
+    let told = doctor(project);
+    let evidence = |name: &&'n str| {
+        let evidence = told.get(*name).unwrap_or_else(|| panic!("{name} is not named: {told:?}"));
+        (*name, evidence.clone())
+    };
+    findings.iter().map(evidence).collect()
+}
+
+/// And does not name now.
+#[track_caller]
+fn are_gone(project: &Projected, ill: &[(&str, String)]) {
+    let well = doctor(project);
+    for (name, evidence) in ill {
+        assert!(!well.contains_key(*name), "{name} is named still: {well:?}");
+        named_and_gone_on(name, "PostgreSQL 16 of a compose project", evidence);
+    }
 }
 
 #[track_caller]
@@ -140,8 +172,10 @@ fn a_key_that_root_owns_on_the_host() {
                 "settings-in-command",
             ],
         );
+        let ill = diagnosed(&project, &["container-down", "key-bind-mounted"]);
         let written = project.text(FILE);
         mends(&project, &[]);
+        are_gone(&project, &ill);
         let gone = "      -c ssl_cert_file=/var/lib/postgresql/certs/server.crt\n      -c ssl_key_file=/var/lib/postgresql/certs/server.key\n";
         assert_eq!(project.text(FILE), written.replace(gone, ""), "those two lines, and no other");
         enforces(&project);
@@ -167,8 +201,10 @@ fn rules_without_a_line_for_the_socket_in_a_file_that_is_mounted_alone() {
         &project,
         &["local-line-missing", "file-mounted-alone", "certificate-unfit", "settings-in-command"],
     );
+    let ill = diagnosed(&project, &["local-line-missing", "file-mounted-alone"]);
     let ran = mends(&project, &["--enforce", "--allow-unseen"]);
     all_hold(&ran);
+    are_gone(&project, &ill);
     assert!(!project.text(FILE).contains("-c hba_file"), "{}", project.text(FILE));
     enforces(&project);
 }
@@ -183,7 +219,9 @@ fn a_folder_in_the_place_of_pg_hba_conf() {
     project.wait_until_it_has_ended();
     assert!(project.dir().join("postgres-certs/pg_hba.conf").is_dir());
     names(&project, &["container-down", "folder-in-the-place-of-a-file", "certificate-unfit"]);
+    let ill = diagnosed(&project, &["folder-in-the-place-of-a-file"]);
     mends(&project, &["--allow-unseen"]);
+    are_gone(&project, &ill);
     assert!(!project.text(FILE).contains("-c hba_file"), "{}", project.text(FILE));
     enforces(&project);
 }
@@ -202,6 +240,9 @@ fn a_volume_whose_database_was_never_made() {
     project.psql_inside("SELECT 1").ended(2).complains("database \"mydb\" does not exist");
     let ran = project.verb("secure", FILE, &["--dry-run"]).run().succeeded();
     ran.says("database-missing").says("createdb");
+    let ill = diagnosed(&project, &["database-missing"]);
+    project.exec_with(&["createdb", "-U", "admin", "mydb"], "").succeeded();
+    are_gone(&project, &ill);
 }
 
 #[test]
@@ -213,9 +254,16 @@ fn what_the_file_says_and_the_server_does_not_hear() {
     );
     project.file(FILE, &[&head, DATA, TAIL].concat());
     names(&project, &["init-only-setting", "tls-off"]);
+    let mut ill = diagnosed(&project, &["init-only-setting"]);
     // What the file says now the container was not made with.
-    project.file(FILE, &[HEAD, DATA, "    command: -c log_connections=on\n", TAIL].concat());
-    names(&project, &["container-outdated"]);
+    project.file(
+        FILE,
+        &[HEAD, DATA, "    command: -c log_connections=on -c password_encryption=scram-sha-256\n", TAIL]
+            .concat(),
+    );
+    names(&project, &["container-outdated", "settings-in-command"]);
+    let as_before = doctor(&project);
+    ill.extend(diagnosed(&project, &["container-outdated", "settings-in-command"]));
     // A command that was written below environment.
     let lost = "      command: >\n        -c ssl=on\n        -c ssl_cert_file=/var/lib/postgresql/certs/server.crt\n";
     let head = HEAD.replace("      POSTGRES_DB: mydb\n", &format!("      POSTGRES_DB: mydb\n{lost}"));
@@ -224,6 +272,10 @@ fn what_the_file_says_and_the_server_does_not_hear() {
     project.wait_until_it_answers();
     assert_eq!(project.psql_inside("SHOW ssl").succeeded().stdout(), "off\n");
     names(&project, &["command-in-environment", "tls-off"]);
+    are_gone(&project, &ill);
+    let [(lost, evidence)] = <[_; 1]>::try_from(diagnosed(&project, &["command-in-environment"])).unwrap();
+    assert!(!as_before.contains_key(lost), "{as_before:?}");
+    named_and_gone_on(lost, "PostgreSQL 16 of a compose project", &evidence);
     let (written, made) = (project.text(FILE), project.inspect("{{.Id}} {{.State.StartedAt}}"));
     mends(&project, &[]);
     assert_eq!(project.text(FILE), written, "a reload is enough");
@@ -240,6 +292,7 @@ fn mended_on_request(project: &Projected) {
     let words: Vec<&str> = findings.iter().flat_map(|finding| ["--mend", finding]).collect();
     let shown = project.secure(FILE, &words).arg("--dry-run").run().succeeded();
     shown.says("POSTGRES_PASSWORD out of the environment").never_mentions("securepassword");
+    let ill = diagnosed(project, &findings);
     let ran = project.secure(FILE, &words).args(["--format", "json"]).run().succeeded();
     assert_eq!(ran.never_mentions("securepassword").json()["proved"], true);
     let mended = written
@@ -247,6 +300,7 @@ fn mended_on_request(project: &Projected) {
         .replace("      POSTGRES_PASSWORD: securepassword\n", "")
         .replace(&format!("\"{}:5432\"", project.port()), &format!("\"127.0.0.1:{}:5432\"", project.port()));
     assert_eq!(project.text(FILE), mended, "these lines, and no other");
+    are_gone(project, &ill);
     let made = project.inspect("{{json .Config.Env}} {{json .HostConfig.PortBindings}}");
     assert!(!made.contains("securepassword") && made.contains("127.0.0.1"), "{made}");
     assert_eq!(project.psql("verify-full").run(ROWS).succeeded().stdout(), "10000\n");

@@ -9,7 +9,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::harness::{
-    Account, Dice, Forged, Install, Openssl, Sandbox, Schema, TlsServer, record, run, samples, versions,
+    Account, Dice, Forged, Install, Key, Openssl, Sandbox, Schema, TlsServer, named_and_gone_on, record, run,
+    samples, versions,
 };
 
 const PROMISE: &str = "what a weak server takes is listed, and graded F";
@@ -18,6 +19,7 @@ const CONF: &str = "ssl_min_protocol_version = 'TLSv1'\nssl_ciphers = 'ALL:COMPL
 /// A key of 1024 bits is refused before `ssl_ciphers` is read, but for a system that allows it.
 const SYSTEM: &str = "openssl_conf = all\n[all]\nssl_conf = ssl\n[ssl]\nsystem_default = weak\n[weak]\n\
                       CipherString = DEFAULT:@SECLEVEL=0\nMinProtocol = TLSv1\n";
+const TLS_ALONE: &str = "local all all trust\nhostssl all all all scram-sha-256\n";
 const HBA: &str = "local all all trust\nhost all all all trust\nhost replication all all trust\n";
 
 #[test]
@@ -36,6 +38,10 @@ fn all_of_it_is_found_and_what_anybody_could_use_stands_first() {
         );
         let found: Vec<&str> = names(&scanned["findings"], "name");
         assert_eq!(found[..2], ["plaintext-accepted", "trust-accepted"], "{found:?}");
+        // What is usual, and TLS alone.
+        let well =
+            TlsServer::with(&Install::of(*version), Key::Ecdsa, |setup| setup.hba(TLS_ALONE)).scanned(&[]);
+        let well = names(&well["findings"], "name");
         for name in [
             "plaintext-replication-accepted",
             "suite-null",
@@ -48,6 +54,10 @@ fn all_of_it_is_found_and_what_anybody_could_use_stands_first() {
             "certificate-weak-signature",
         ] {
             assert!(found.contains(&name), "{name} is not among {found:?}");
+            assert!(!well.contains(&name), "{name} is among {well:?}");
+            let all = scanned["findings"].as_array().unwrap();
+            let evidence = all.iter().find(|one| one["name"] == name).unwrap()["evidence"].as_str().unwrap();
+            named_and_gone_on(name, &format!("PostgreSQL {version}, by `pgseal scan`"), evidence);
         }
         // rustls has no algorithm for so short a key, and what is said under TLS is heard all the same.
         assert_eq!(scanned["authentication"]["tls"]["result"], "trust", "{:#}", scanned["authentication"]);

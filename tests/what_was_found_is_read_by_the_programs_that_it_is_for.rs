@@ -4,8 +4,8 @@
 use serde_json::Value;
 
 use crate::harness::{
-    Account, Browser, Install, Key, Living, Pgseal, Port, Ran, Sandbox, Server, TlsServer, is_sarif,
-    markdown, metrics, record, xml,
+    Account, Browser, Install, Key, Living, PASSWORD, Pgseal, Port, Ran, SUPERUSER, Sandbox, Server,
+    TlsServer, is_sarif, markdown, metrics, record, xml,
 };
 
 const PROMISE: &str = "what was found is read by the programs that it is for";
@@ -136,6 +136,34 @@ fn a_doctor_is_read_as_a_scan_is() {
     let living = Living::of(15);
     let by = Account::current();
     let doctor = |words: &[&str]| living.verb("doctor", words, &by).run();
+    is_read_in_every_form(doctor);
+    doctor(&["--settings", "--format", "sarif"])
+        .ended(2)
+        .complains("--settings and --fix are printed as human or json");
+}
+
+#[test]
+fn a_doctor_of_a_connection_string_and_one_of_kept_facts_are_read_as_any_other() {
+    let living = Living::of(18);
+    let by = Account::current();
+    living.secured(&by);
+    let uri = format!(
+        "postgresql://{SUPERUSER}@localhost:{}/postgres?hostaddr=127.0.0.1&sslrootcert={}",
+        living.port(),
+        living.ca_file().display()
+    );
+    let pgseal = || Pgseal::new(living.sandbox()).env("PGPASSWORD", PASSWORD);
+    is_read_in_every_form(|words| pgseal().args(["doctor", &uri]).args(words.iter().copied()).run());
+    let facts = living.sandbox().home_of(&by).join("facts.json");
+    living.verb("doctor", &["--facts"], &by).arg(&facts).run().ended(1);
+    is_read_in_every_form(|words| {
+        pgseal().args(["doctor", "--from"]).arg(&facts).args(words.iter().copied()).run()
+    });
+}
+
+/// Of a server that lets plaintext in.
+#[track_caller]
+fn is_read_in_every_form(doctor: impl Fn(&[&str]) -> Ran) {
     let found = doctor(&["--format", "json"]).ended(1).json();
     let findings = found["findings"].as_array().unwrap();
     let bad = findings.iter().filter(|finding| finding["severity"] == "high").count();
@@ -154,9 +182,12 @@ fn a_doctor_is_read_as_a_scan_is() {
     );
     let line = doctor(&["--format", "jsonl"]).ended(1);
     assert_eq!((line.stdout().lines().count(), &line.json()["findings"]), (1, &found["findings"]));
-    doctor(&["--settings", "--format", "sarif"])
-        .ended(2)
-        .complains("--settings and --fix are printed as human or json");
+    let (page, web) = (doctor(&["--format", "markdown"]).ended(1), doctor(&["--format", "html"]).ended(1));
+    let page = markdown(page.stdout()).whole_text();
+    for finding in findings {
+        let name = finding["name"].as_str().unwrap();
+        assert!(page.contains(name) && web.stdout().contains(name), "{name}:\n{page}\n{web}");
+    }
 }
 
 /// Masks what every run has anew: the port, dates, days left.

@@ -10,7 +10,8 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::Value;
 
 use crate::harness::{
-    Forge, Pgseal, Sandbox, Schema, StandIn, TlsServer, asks_scram, record, refuses, tls, versions,
+    Forge, Pgseal, Sandbox, Schema, StandIn, TlsServer, asks_scram, named_and_gone_on, record, refuses, tls,
+    versions,
 };
 
 const PROMISE: &str = "words before TLS are told from a client's own";
@@ -59,6 +60,9 @@ fn a_stand_in_that_takes_them_is_told_from_one_that_passes_over_them() {
     assert_eq!(finding(passed), None, "{passed:#}");
     scan(&["--intrusive"]).says("taken for words under TLS: FATAL:  unsupported").says("passed over");
     record(PROMISE, 2);
+    let all = taken["findings"].as_array().unwrap();
+    let evidence = all.iter().find(|one| one["name"] == "stuffing-accepted").unwrap()["evidence"].as_str();
+    named_and_gone_on("stuffing-accepted", "a stand-in, by `pgseal scan --intrusive`", evidence.unwrap());
 
     // Nobody asks unasked.
     let unasked = scan(&["--format", "json"]).json();

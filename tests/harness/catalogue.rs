@@ -14,12 +14,17 @@ const LONGEST: usize = 160;
 /// That `doctor` named a finding where it was brought about, with what evidence, and did not name it on the healthy
 /// counterpart: the same server before and after.
 pub(crate) fn named_and_gone(name: &str, version: u32, evidence: &str) {
+    named_and_gone_on(name, &format!("PostgreSQL {version}"), evidence);
+}
+
+/// The same of something else than a server of a version, or by another verb than `doctor`: what that was, in words.
+pub(crate) fn named_and_gone_on(name: &str, on: &str, evidence: &str) {
     let pages = names();
     assert!(pages.contains(&name.to_owned()), "docs/findings.md has no page on {name}");
     let folder = project().join("target/catalogue");
     fs::create_dir_all(&folder).expect("the results have a place");
     let evidence: String = evidence.chars().take(LONGEST).collect();
-    let line = format!("{}\tPostgreSQL {version}\n", evidence.replace(['\t', '\n', '|'], " "));
+    let line = format!("{}\t{on}\n", evidence.replace(['\t', '\n', '|'], " "));
     write(&folder.join(format!("{name}.tsv")), &line);
     write(&folder.join("README.md"), &page(&folder, &pages));
 }

@@ -64,7 +64,7 @@ pub(crate) use account::Account;
 pub(crate) use browser::{Aside, Browser};
 pub(crate) use bystander::Bystander;
 pub(crate) use canary::Canary;
-pub(crate) use catalogue::named_and_gone;
+pub(crate) use catalogue::{named_and_gone, named_and_gone_on};
 pub(crate) use cluster::Cluster;
 pub(crate) use composed::Composed;
 pub(crate) use conf_scribe::{CONF, ConfScribe};
