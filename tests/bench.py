@@ -16,12 +16,13 @@ import threading
 import time
 
 import bench_certificates
+import bench_doctor
 import bench_scan
 
 BIN = pathlib.Path("/usr/lib/postgresql/15/bin")
 PASSWORD = "correct horse"
 # What a promise of the design allows.
-UP_FACTOR, START_MS, SIZE_MB, SEEN_MS = 1.25, 5, 12, 50
+UP_FACTOR, START_MS, SIZE_MB, SEEN_MS, DOCTOR_S = 1.25, 5, 12, 50, 0.5
 ROTATE = "`pgseal rotate`"
 # A file of so many rules is proved in so many milliseconds.
 PROOF_MS = {10_000: 50, 100_000: 1000}
@@ -98,7 +99,7 @@ class Plain:
         place.mkdir()
         account.own(place)
         self.data, self.port, self.account = place / "data", free_port(), account
-        self.place, self.password = place, PASSWORD
+        self.place, self.password, self.bin = place, PASSWORD, BIN
         pwfile = place / "pwfile"
         pwfile.write_text(PASSWORD)
         account.own(pwfile)
@@ -162,6 +163,15 @@ def certificates(pgseal, place, account, rounds):
     docker = {name: value for name, value in os.environ.items() if name.startswith("DOCKER_")}
     composed = bench_certificates.exchanged_in_a_container(pgseal, place, rounds, free_port(), docker)
     return issued, native, composed
+
+
+def looks(pgseal, place, account, rounds):
+    """A doctor of a healthy server, and its sessions."""
+    server = Plain(place / "looked", account)
+    try:
+        return bench_doctor.looked(pgseal, server, place, rounds, run, timed)
+    finally:
+        server.control("-m", "immediate", "stop")
 
 
 def exchange_rows(met, command, restart):
@@ -273,6 +283,7 @@ def main():
 
         tls, only, bare = secured(pgseal, place, account, rounds)
         issued, native, composed = certificates(pgseal, place, account, rounds)
+        healthy, listing, listed = looks(pgseal, place, account, rounds)
 
     idle, version = [], []
     for _ in range(200):
@@ -290,6 +301,8 @@ def main():
         ("`pgseal secure --enforce` after it", spread(only, "s", 3), ""),
         ("a bare reload that turns TLS on, until the wire answers `S`", spread([1000 * each for each in bare], "ms", 1), ""),
         *certificate_rows(issued, native, composed),
+        ("`pgseal doctor` of a healthy local server", spread(healthy, "s", 2), f"under {DOCTOR_S} s"),
+        (f"`pgseal sessions` with {listed} connections", spread(listing, "s", 2), ""),
         ("`pgseal --version`, over `/bin/true`", f"{over:.2f} ms", f"under {START_MS} ms"),
         ("size of the stripped binary", f"{size_mb:.1f} MB", f"under {SIZE_MB} MB"),
         ("peak memory of `pgseal up`", f"{up_kb / 1000:.1f} MB", ""),
@@ -322,7 +335,8 @@ def main():
         print(f"bench: slower than promised: {slow}")
     failed = native[0].failed + (composed[0].failed if composed else 0)
     late = statistics.median(native[0].seen_ms) > SEEN_MS
-    if failed or late or factor > UP_FACTOR or over >= START_MS or size_mb >= SIZE_MB or slow:
+    ill = statistics.median(healthy) >= DOCTOR_S
+    if failed or late or ill or factor > UP_FACTOR or over >= START_MS or size_mb >= SIZE_MB or slow:
         sys.exit("bench: a promise is not kept")
 
 
