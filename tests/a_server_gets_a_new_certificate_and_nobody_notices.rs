@@ -4,8 +4,8 @@
 use serde_json::Value;
 
 use crate::harness::{
-    APP_PASSWORD, Account, Bench, Install, Living, Ran, Resident, Schema, Sealed, Storm, all_hold, claim,
-    is_soak, record, samples_each, served, versions, versions_in_turn,
+    APP_PASSWORD, Account, Bench, Contained, Install, Living, Ran, Resident, Schema, Sealed, Storm, all_hold,
+    claim, images_in_turn, is_soak, record, samples_each, served, versions, versions_in_turn,
 };
 
 /// What the servers of these scenarios leave open: plaintext, since `secure` was not asked to refuse it.
@@ -99,7 +99,7 @@ fn what_was_open_before_is_told_and_fails_nothing() {
     rotated(ran);
 }
 
-/// A pooler's configuration names a file, and a subscription another one: both hold what is replaced.
+/// A subscription shows a copy of what is replaced.
 #[test]
 fn copies_that_a_rotation_does_not_reach_are_named() {
     for version in versions_in_turn(0) {
@@ -122,5 +122,50 @@ fn copies_that_a_rotation_does_not_reach_are_named() {
         let told = rotated(living.verb("rotate", &["--format", "json"], &by).run());
         assert!(!named(&told), "{told:#}");
         record("copies that a rotation does not reach are named", 1);
+    }
+}
+
+/// What packages put into /etc is put into a container's: PgBouncer shows the server's own file, HAProxy and the server as a
+/// standby a copy, Odyssey something else. Somebody streams, too.
+#[test]
+fn poolers_and_standbys_that_show_what_is_replaced_are_named() {
+    for image in images_in_turn(1) {
+        let contained = Contained::of(&image);
+        contained.secure(&[]).run().succeeded();
+        let own = contained.sql("SHOW ssl_cert_file");
+        let configured = format!(
+            "cd \"$PGDATA\"; mkdir -p /etc/pgbouncer /etc/odyssey /etc/haproxy; cp '{own}' /etc/haproxy/db.pem; \
+             chmod 644 /etc/haproxy/db.pem; cp '{own}' standby.crt; chown postgres: standby.crt
+             printf '[pgbouncer]\\nclient_tls_cert_file = %s\\n' \"$(realpath '{own}')\" > /etc/pgbouncer/pgbouncer.ini
+             printf 'frontend db\\n  bind :5432 ssl crt /etc/haproxy/db.pem\\n' > /etc/haproxy/haproxy.cfg
+             printf '# tls_cert_file \"%s\"\\ntls_cert_file \"/etc/hostname\"\\n' '{own}' > /etc/odyssey/odyssey.conf"
+        );
+        contained.sh(&configured).succeeded();
+        contained.sql("ALTER SYSTEM SET primary_conninfo = 'host=db0 sslcert=standby.crt password=hunter2'");
+        contained.sql("SELECT pg_reload_conf()");
+        contained.sh("mkdir /tmp/wal; chmod 700 /tmp/wal").succeeded();
+        let stream = "pg_receivewal -D /tmp/wal -U postgres >/dev/null 2>&1 & \
+             until psql -U postgres -Atc 'SELECT count(*) FROM pg_stat_replication' | grep -qx 1; do :; done";
+        contained.sh(stream).succeeded();
+
+        let minds = |words: &[&str]| -> String {
+            let words = [&["--format", "json"], words].concat();
+            let ran = contained.verb("rotate", &words).run().succeeded();
+            ran.never_mentions("hunter2").json()["minds"].to_string()
+        };
+        let told = minds(&["--dry-run"]);
+        assert!(told.contains("PgBouncer shows ") && told.contains("RELOAD on its console"), "{told}");
+        assert!(
+            told.contains("HAProxy shows a copy of the certificate that is replaced, /etc/haproxy/db.pem"),
+            "{told}"
+        );
+        assert!(told.contains("primary_conninfo shows a copy") && told.contains("standby.crt"), "{told}");
+        assert!(!told.contains("Odyssey"), "{told}");
+        assert!(told.contains("the standby at this machine may serve with a copy"), "{own}: {told}");
+        assert_eq!(minds(&[]), told, "said by the rotation itself");
+        let after = minds(&["--dry-run"]);
+        assert!(after.contains("PgBouncer shows ") && !after.contains("HAProxy"), "{after}");
+        assert!(!after.contains("primary_conninfo"), "{after}");
+        record("poolers and standbys that show what is replaced are named", 1);
     }
 }
