@@ -10,6 +10,7 @@ pub(crate) mod file;
 pub(crate) mod find;
 pub(crate) mod image;
 pub(crate) mod mend;
+pub(crate) mod moved;
 pub(crate) mod project;
 pub(crate) mod reading;
 pub(crate) mod scalar;

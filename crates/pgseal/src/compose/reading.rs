@@ -66,6 +66,11 @@ impl Reading {
         }
     }
 
+    /// Whether compose reads the one as the other, and is told of both in the same words.
+    pub(crate) fn same(&self, other: &Self) -> bool {
+        self.words == other.words && self.services == other.services
+    }
+
     pub(crate) fn services(&self) -> impl Iterator<Item = &str> {
         self.services.keys().map(String::as_str)
     }

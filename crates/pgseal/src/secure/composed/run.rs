@@ -28,12 +28,13 @@ use crate::compose::facts::behind_the_program;
 use crate::compose::file::ComposeFile;
 use crate::compose::find::Found;
 use crate::compose::mend::{Mend, PASSWORD};
+use crate::compose::moved::Moved;
 use crate::compose::words::{Given, given};
 use crate::failure::{Failure, Result};
 use crate::faults;
 use crate::findings::Finding;
 use crate::journal::{Change, Phase, digest, fresh_id};
-use crate::place::{Login, Place, Way};
+use crate::place::{Login, Place};
 use crate::privilege::files;
 use crate::privilege::secret::Secret;
 use crate::report::ask::yes_or_stop;
@@ -115,12 +116,11 @@ struct Resting {
 }
 
 async fn look_at_rest(place: &mut Place, asked: &Asked) -> Result<Resting> {
-    let way = project(place)?;
-    let found = Found::of(ComposeFile::read(&way.file)?, Some(&way.service)).await?;
+    let found = read_again(place).await?;
     let mut gone = Vec::new();
     let mut findings = vec![down(&found, place).await?];
     // A folder where the rules should be, or nothing: there the server does not start, and nothing can be read.
-    let words = behind_the_program(&found.reading.command(&way.service).unwrap_or_default()).to_vec();
+    let words = behind_the_program(&found.reading.command(&found.service).unwrap_or_default()).to_vec();
     if let Some((given, evidence)) = rules_that_are_none(place, &words).await? {
         findings.push(Finding::new("folder-in-the-place-of-a-file", evidence, &place.word));
         gone.push(given);
@@ -134,7 +134,7 @@ async fn look_at_rest(place: &mut Place, asked: &Asked) -> Result<Resting> {
 
 /// What is wrong with the project of a service whose server does not run; none where the place is no such service.
 pub(crate) async fn at_rest(place: &mut Place, asked: &Asked) -> Result<Vec<Finding>> {
-    if !place.rests() || project(place).is_err() {
+    if !place.rests() || place.way().is_none_or(|way| way.said.is_none()) {
         return Ok(Vec::new());
     }
     Ok(look_at_rest(place, asked).await?.findings)
@@ -148,8 +148,7 @@ pub(in super::super) async fn running(
     (gone, who): (Vec<Given>, Login),
     (findings, recovered): (Vec<Finding>, Option<String>),
 ) -> Result<Done> {
-    let way = project(&place)?;
-    let found = Found::of(ComposeFile::read(&way.file)?, Some(&way.service)).await?;
+    let found = read_again(&place).await?;
     let work = Work { found, facts, chosen, gone, who, recovered, findings, running: true };
     carry_out(errand, place, work).await
 }
@@ -166,9 +165,14 @@ struct Work {
     running: bool,
 }
 
-fn project(place: &Place) -> Result<Way> {
-    let way = place.way().filter(|way| way.said.is_some()).cloned();
-    way.ok_or_else(|| Failure::new(format!("{} is no compose service", place.word)))
+/// The whole project, of which the place knows plain values since it was found: what these led to would be done to
+/// another project where they differ.
+async fn read_again(place: &Place) -> Result<Found> {
+    let known = place.way().and_then(|way| Some((way, way.said.as_deref()?)));
+    let (way, said) = known.ok_or_else(|| Failure::new(format!("{} is no compose service", place.word)))?;
+    faults::step("before the project is read again");
+    let found = Found::of(ComposeFile::read(&way.file)?, Some(&way.service)).await?;
+    if found.facts() == *said { Ok(found) } else { Err(Moved::Reading.failure(&found.file.path)) }
 }
 
 async fn down(found: &Found, place: &Place) -> Result<Finding> {
@@ -232,6 +236,10 @@ async fn carry_out(errand: &Errand<'_>, mut place: Place, work: Work) -> Result<
     }
     if (errand.consent)(&done.facts, &done.plan, &done.locked_out)? {
         yes_or_stop("Carry this out?").await?;
+    }
+    faults::step("before a change of the project begins");
+    if let Some(moved) = found.moved().await? {
+        return Err(moved.failure(&found.file.path));
     }
     change(errand, place, &found, &chosen, &mut done, now).await?;
     Ok(done)
