@@ -154,6 +154,13 @@ impl Container {
         self.mounts().any(|mount| path.starts_with(mount.place))
     }
 
+    /// Whether a path lies in memory: docker lets go of a volume of that kind when the last container that uses it
+    /// stops.
+    pub(crate) async fn is_in_memory(&self, path: &Path) -> Result<bool> {
+        let said = self.sh("0", scripts::FILE_SYSTEM, &[path.as_os_str().to_owned()], Input::Nothing).await?;
+        Ok(said.well && matches!(said.out.trim_ascii(), b"tmpfs" | b"ramfs"))
+    }
+
     /// What the journal knows its data by: the volume or the folder where it lies, which outlives the
     /// container, or else the container.
     pub(crate) fn key(&self) -> PathBuf {

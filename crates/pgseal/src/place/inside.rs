@@ -97,8 +97,21 @@ impl Place {
                 who.username
             ));
         }
+        if says_that_the_disk_is_full(why) {
+            return failure
+                .because(
+                    "PostgreSQL says that where no room is left for its files, and no password would help",
+                )
+                .hint(format!("{}, make room there, then again", self.room_words()));
+        }
         failure.hint("PGUSER and PGPASSWORD (or a password file) of a superuser")
     }
+}
+
+/// A login writes files, too: the cache of the catalogs (relcache.c, `write_relcache_init_file`, which names no reason),
+/// and whatever the disk is too full for by its own code (`disk_full`).
+fn says_that_the_disk_is_full(why: &str) -> bool {
+    ["(53100)", "could not write init file", "No space left on device"].iter().any(|word| why.contains(word))
 }
 
 fn credentials(who: &Login) -> Credentials {

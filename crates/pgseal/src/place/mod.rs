@@ -323,6 +323,15 @@ impl Place {
         }
     }
 
+    /// What tells how much room its data has left.
+    fn room_words(&self) -> String {
+        let data = self.data.display();
+        match self.container().and_then(|container| container.names().into_iter().next()) {
+            Some(name) => format!("docker exec {name} df -h {data}"),
+            None => format!("df -h {data}"),
+        }
+    }
+
     fn stranger(&self, pid: i64, why: &str) -> Failure {
         let file = self.data.join("postmaster.pid");
         Failure::new(format!("{} names process {pid}, which is not this server", file.display()))

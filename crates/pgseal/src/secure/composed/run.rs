@@ -202,7 +202,7 @@ async fn carry_out(errand: &Errand<'_>, mut place: Place, work: Work) -> Result<
     only_what_can_be(errand, running)?;
     fit_to_be_changed(&facts, word)?;
     let mends = mends(&place, wish)?;
-    outlives_its_container(&place, &gone, &mends)?;
+    outlives_its_container(&place, &gone, &mends).await?;
     let now = OffsetDateTime::now_utc();
     let mut all = findings;
     all.extend(judge(&facts, wish, word, now)?);
@@ -291,21 +291,27 @@ fn only_what_can_be(errand: &Errand<'_>, running: bool) -> Result<()> {
 }
 
 /// A container that is made anew has what lies on its mounts, and nothing else.
-fn outlives_its_container(place: &Place, gone: &[Given], mends: &[Mend]) -> Result<()> {
+async fn outlives_its_container(place: &Place, gone: &[Given], mends: &[Mend]) -> Result<()> {
     let stays = gone.is_empty() && !mends.iter().any(|mend| mend.makes_anew());
-    if stays || place.container().is_none_or(|container| container.outlives(&place.data)) {
+    let Some(container) = place.container().filter(|_| !stays) else { return Ok(()) };
+    let lies = if !container.outlives(&place.data) {
+        "in the container itself"
+    } else if container.is_in_memory(&place.data).await? {
+        "in memory"
+    } else {
         return Ok(());
-    }
+    };
     let names = gone.iter().map(|given| given.name.as_str());
     let names: Vec<&str> = names.chain(mends.iter().map(|mend| mend.finding())).collect();
-    Err(Failure::stopped(format!(
-        "the data of {} lies in the container itself ({})",
-        place.word,
-        place.data.display()
-    ))
-    .because(format!("for {} it would have to be made anew, and the data would go with it", names.join(", ")))
-    .because("nothing was changed")
-    .hint("keep the data in a volume first: pg_dumpall, a volume in the compose file, and the dump into it"))
+    Err(Failure::stopped(format!("the data of {} lies {lies} ({})", place.word, place.data.display()))
+        .because(format!(
+            "for {} it would have to be made anew, and the data would go with it",
+            names.join(", ")
+        ))
+        .because("nothing was changed")
+        .hint(
+            "keep the data in a volume first: pg_dumpall, a volume in the compose file, and the dump into it",
+        ))
 }
 
 /// Where a compose file is kept that a password goes from: beside the server's key, as previous keys are.
