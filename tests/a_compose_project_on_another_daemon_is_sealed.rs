@@ -1,5 +1,6 @@
 //! Docker's contexts lead to other daemons, on another socket: a project is made, proved, secured, rotated and removed there
-//! as here, for nothing of this machine is mounted. In a soak that is a second dockerd with everything of its own.
+//! as here, for nothing of this machine is mounted. From depth `all` on that is a second dockerd whose containers have users
+//! of their own (userns-remap), where files on the host have other owners than inside; in a soak a plain one, too.
 
 use std::ffi::OsString;
 use std::io;
@@ -11,21 +12,45 @@ use std::thread;
 use std::time::Duration;
 
 use crate::harness::{
-    Account, Composed, Pgseal, Ran, all_hold, docker_env, in_a_network_of_its_own, is_soak, project, record,
-    run,
+    Account, Composed, Pgseal, Ran, all_hold, compose_versions, docker_env, in_a_network_of_its_own, is_soak,
+    project, record, run,
 };
 
 const IMAGE: &str = "postgres:16-alpine";
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Where a context leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// To the tests' own docker, on its only socket.
+    Ours,
+    /// To another dockerd.
+    Plain,
+    /// To one with `--userns-remap`.
+    Mapped,
+}
+
+fn kinds() -> &'static [Kind] {
+    match (is_soak(), compose_versions().len()) {
+        (true, _) => &[Kind::Plain, Kind::Mapped],
+        (false, 1) => &[Kind::Ours],
+        (false, _) => &[Kind::Mapped],
+    }
+}
 
 /// A dockerd of our own. Dropped, it is stopped and removed.
 struct Daemon(PathBuf);
 
 impl Daemon {
     #[track_caller]
-    fn new(composed: &Composed) -> Self {
+    fn new(composed: &Composed, kind: Kind) -> Option<Self> {
+        let verb = match kind {
+            Kind::Ours => return None,
+            Kind::Plain => "up",
+            Kind::Mapped => "up-mapped",
+        };
         let daemon = Self(composed.sandbox().dir_of(&Account::current(), "d"));
-        daemon.is("up").succeeded();
+        daemon.is(verb).succeeded();
         let [(_, ours), _] = docker_env();
         let line = format!(
             "docker --host '{}' save {IMAGE} | docker --host 'unix://{}' load",
@@ -33,7 +58,7 @@ impl Daemon {
             daemon.socket().display()
         );
         sh(&line, &[]).succeeded();
-        daemon
+        Some(daemon)
     }
 
     fn socket(&self) -> PathBuf {
@@ -122,8 +147,14 @@ fn through_docker_exec_where_no_port_can_be_reached() {
 
 #[test]
 fn by_a_context_alone() {
+    for kind in kinds() {
+        by_a_context_that_leads_to(*kind);
+    }
+}
+
+fn by_a_context_that_leads_to(kind: Kind) {
     let composed = Composed::new(2, &Account::current());
-    let daemon = is_soak().then(|| Daemon::new(&composed));
+    let daemon = Daemon::new(&composed, kind);
     let [(_, ours), _] = docker_env();
     let ours = ours.to_string_lossy().into_owned();
     let socket = daemon.as_ref().map_or(ours, |daemon| format!("unix://{}", daemon.socket().display()));
@@ -144,5 +175,61 @@ fn by_a_context_alone() {
     there(planned).succeeded().never_mentions(&composed.password());
     there(composed.verb("down", &["--remove", "--yes"])).succeeded();
     assert!(!composed.dir().exists());
+    if kind == Kind::Mapped {
+        a_project_of_somebodys_own(&composed, &config);
+    }
     record("a compose project on another daemon is sealed", 1);
+}
+
+/// A key on a bind mount has an owner there that no chown of the host gives it: the container does not know that user.
+const MOUNTED: &str = "services:
+  postgres:
+    image: postgres:16-alpine
+    environment: { POSTGRES_USER: admin, POSTGRES_PASSWORD: securepassword, POSTGRES_DB: mydb }
+    volumes: [ 'data:/var/lib/postgresql/data', './certs:/certs' ]
+    ports: [ \"127.0.0.1:@PORT@:5432\" ]
+    command: -c ssl=on -c ssl_cert_file=/certs/server.crt -c ssl_key_file=/certs/server.key
+volumes: { data: }
+";
+
+fn a_project_of_somebodys_own(composed: &Composed, config: &Path) {
+    let folder = composed.sandbox().dir_of(&Account::current(), composed.name());
+    let text = MOUNTED.replace("@PORT@", &composed.port().to_string());
+    let plain: Vec<&str> = text.lines().filter(|line| !line.contains("command:")).collect();
+    std::fs::write(folder.join("compose.yaml"), plain.join("\n")).unwrap();
+    let shell = |line: &str| {
+        let line = format!("cd '{}' && {line}", folder.display());
+        sh(&line, &[("DOCKER_CONFIG", config.as_os_str().to_owned())]).succeeded()
+    };
+    let inside = "docker compose exec -T postgres psql -U admin -d mydb -XAtc";
+    shell("docker info --format '{{.SecurityOptions}}'").says("name=userns");
+    let key = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=old";
+    shell(&format!("mkdir certs && {key} -keyout certs/server.key -out certs/server.crt 2>/dev/null"));
+    shell("docker compose up -d");
+    let answers = "docker compose exec -T postgres pg_isready -q -h 127.0.0.1";
+    shell(&format!("for i in $(seq 300); do {answers} && exit 0; sleep 0.1; done; exit 1"));
+    shell(&format!("{inside} 'CREATE TABLE kept AS SELECT generate_series(1, 10000) AS n'"));
+    std::fs::write(folder.join("compose.yaml"), &text).unwrap();
+    shell("docker compose up -d");
+    let pgseal = |words: &[&str]| -> Ran {
+        let pgseal = composed.pgseal().current_dir(&folder).args(words);
+        let pgseal = pgseal.env("PGSEAL_STATE_DIR", folder.join("journal"));
+        pgseal.env("DOCKER_HOST", "").env("DOCKER_CONFIG", config).run()
+    };
+    let found = pgseal(&["secure", "compose.yaml", "--dry-run", "--new-ca", "ca"]).succeeded();
+    found.says("key-bind-mounted").never_mentions("securepassword");
+    // Who would come back in plaintext is seen where the server runs.
+    let mended = pgseal(&["secure", "compose.yaml", "--yes", "--new-ca", "ca"]).succeeded();
+    mended.says("ssl_key_file out of the command of postgres");
+    let words = ["secure", "compose.yaml", "--yes", "--enforce", "--ca", "ca", "--allow-unseen"];
+    pgseal(&words).succeeded();
+    assert_eq!(shell(&format!("{inside} 'SELECT count(*) FROM kept'")).stdout(), "10000\n");
+    pgseal(&["rotate", "compose.yaml", "--ca", "ca"]).succeeded().says("on the wire after");
+    pgseal(&["verify", "compose.yaml"]).succeeded();
+    for _ in 0..3 {
+        pgseal(&["undo", "compose.yaml", "--allow-insecure"]).succeeded().says("undone");
+    }
+    assert_eq!(std::fs::read_to_string(folder.join("compose.yaml")).unwrap(), text);
+    shell("docker compose down --volumes --timeout 2");
+    record("a project is secured, rotated and undone where docker maps users", 1);
 }

@@ -3,8 +3,8 @@
 //! is served. `verify` proves it, `undo` gives the one of before back.
 
 use crate::harness::{
-    APP, APP_PASSWORD, Account, Composed, Projected, Ran, Storm, all_hold, docker, images_in_turn, is_soak,
-    record, samples, served,
+    APP, APP_PASSWORD, Account, Composed, Projected, Ran, Storm, all_hold, compose_versions, docker,
+    images_in_turn, is_soak, record, samples, served,
 };
 
 /// As people have it, and sealed.
@@ -57,9 +57,9 @@ fn rotated(what: &str, storm: Storm, port: u16, rotate: impl Fn() -> Ran) -> Str
 
 #[test]
 fn of_a_project_that_somebody_has() {
-    let versions: &[u32] = if is_soak() { &[1, 2] } else { &[2] };
-    for (compose, image) in
-        versions.iter().flat_map(|compose| images_in_turn(0).into_iter().map(move |image| (*compose, image)))
+    for (compose, image) in compose_versions()
+        .iter()
+        .flat_map(|compose| images_in_turn(0).into_iter().map(move |image| (*compose, image)))
     {
         let project = Projected::new(compose);
         // From 18 on the data lies in a folder of its version below the mount.
@@ -105,7 +105,7 @@ fn of_a_project_that_somebody_has() {
 #[test]
 fn of_a_folder_that_up_made() {
     for image in images_in_turn(1) {
-        let composed = Composed::new(if is_soak() { 1 } else { 2 }, &Account::current());
+        let composed = Composed::new(compose_versions()[0], &Account::current());
         composed.up(&["--image", &image]).run().succeeded();
         composed.psql_inside(&role()).succeeded();
         let times = composed.times();

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::harness::{Projected, Ran, all_hold, is_soak, named_and_gone_on, record};
+use crate::harness::{Projected, Ran, all_hold, compose_versions, named_and_gone_on, record};
 
 /// Of the guide, with a container and a port of the test's own.
 const HEAD: &str = "version: '3.8'
@@ -152,8 +152,7 @@ fn enforces(project: &Projected) {
 #[test]
 fn a_key_that_root_owns_on_the_host() {
     // A folder in the place of pg_hba.conf is mended with the older one.
-    let versions: &[u32] = if is_soak() { &[1, 2] } else { &[2] };
-    for compose in versions {
+    for compose in compose_versions() {
         let project = with_rows(*compose);
         project.file(FILE, &[HEAD, CERTS, DATA, COMMAND, TAIL].concat());
         project.up();

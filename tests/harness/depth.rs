@@ -33,6 +33,14 @@ pub(crate) fn is_soak() -> bool {
     Depth::now() == Depth::Soak
 }
 
+/// The major versions of compose that a scenario is to hold with: both from depth `all` on, the newer one before.
+pub(crate) fn compose_versions() -> &'static [u32] {
+    match Depth::now() {
+        Depth::Test => &[2],
+        Depth::All | Depth::Soak => &[1, 2],
+    }
+}
+
 /// The PostgreSQL major versions that a scenario is to hold on.
 pub(crate) fn versions() -> &'static [u32] {
     match Depth::now() {

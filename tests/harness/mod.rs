@@ -70,7 +70,9 @@ pub(crate) use composed::Composed;
 pub(crate) use conf_scribe::{CONF, ConfScribe};
 pub(crate) use contained::Contained;
 pub(crate) use debian::Debian;
-pub(crate) use depth::{is_soak, record, samples, samples_each, versions, versions_in_turn};
+pub(crate) use depth::{
+    compose_versions, is_soak, record, samples, samples_each, versions, versions_in_turn,
+};
 pub(crate) use dice::Dice;
 pub(crate) use docker::{
     Compose, Container, Network, Setup, Volume, docker, docker_env, docker_users, images, images_in_turn,

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Starts and stops the dockerd of the tests' own: tests/provision/docker-daemon.sh DIRECTORY up|answers|down|remove
+# Starts and stops the dockerd of the tests' own: tests/provision/docker-daemon.sh DIRECTORY up|up-mapped|answers|down|remove
+# `up-mapped` is `up` with --userns-remap: root of its containers is nobody of this host. /etc/subuid stays as it is.
 # All of it lies in DIRECTORY (absolute). Its containers have a bridge and addresses of their own; it makes no firewall
 # rules and forwards nothing: what reaches a container is what was published for it, through a proxy on this host.
 set -eu
@@ -8,6 +9,8 @@ docker=$1
 verb=$2
 socket=$docker/docker.sock
 pidfile=$docker/docker.pid
+# Users of the host that are nobody's else: those of its containers.
+mapped=231072
 # A bridge's name has at most 15 letters.
 bridge=pgs$(printf '%s' "$docker" | cksum | cut -d ' ' -f 1)
 # Seconds for a start or a stop.
@@ -75,14 +78,30 @@ start() {
     # Opened by whoever asks: those who run a test hold its lock.
     : >>"$docker/users"
     [ "$(id -u)" = 0 ] && group= || group="--group=$(id -g)"
+    apart=
+    remap=
+    rm -f "$docker/sub"
+    [ "$verb" = up ] || {
+        # In a mount namespace of its own it finds our list of users in the place of the system's.
+        for list in /etc/subuid /etc/subgid; do
+            [ -e "$list" ] || as_root touch "$list"
+        done
+        echo "nobody:$mapped:65536" >"$docker/sub"
+        # Root of the containers passes through, and cannot list it.
+        chmod 711 "$docker"
+        apart="unshare --mount"
+        remap="--userns-remap=nobody:$(id -gn nobody)"
+    }
     # The storage driver is the first that works here, as dockerd finds it: overlay2, vfs at last.
     # Not through as_root: a shell that waited for it would keep our output open.
     # shellcheck disable=SC2016,SC2086
-    (exec $root setsid sh -c 'log=$1; shift; exec dockerd "$@" >"$log" 2>&1 </dev/null' sh "$docker/log" \
+    (exec $root setsid $apart sh -c 'log=$1; shift
+        [ ! -e "$1/sub" ] || { mount --bind "$1/sub" /etc/subuid && mount --bind "$1/sub" /etc/subgid; } || exit 1
+        shift; exec dockerd "$@" >"$log" 2>&1 </dev/null' sh "$docker/log" "$docker" \
         --config-file="$docker/daemon.json" --host="unix://$socket" --pidfile="$pidfile" --data-root="$docker/data" \
         --exec-root="$docker/exec" --containerd-namespace="$bridge" --containerd-plugins-namespace="$bridge-plugins" \
         --bridge="$bridge" --iptables=false --ip6tables=false --ip-forward=false --ip-masq=false --ip=127.0.0.1 \
-        --log-level=warn $group) >/dev/null 2>&1 &
+        --log-level=warn $remap $group) >/dev/null 2>&1 &
     started=$!
     until_so answers_or_ended
     answers || fail_to_start
@@ -104,12 +123,12 @@ stop() {
 ended() { ! pid >/dev/null; }
 
 case $verb in
-up) answers || start ;;
+up | up-mapped) answers || start ;;
 answers) answers ;;
 down) stop ;;
 remove)
     stop
     as_root rm -rf --one-file-system "$docker"
     ;;
-*) say "up, answers, down or remove, not $verb" && exit 2 ;;
+*) say "up, up-mapped, answers, down or remove, not $verb" && exit 2 ;;
 esac

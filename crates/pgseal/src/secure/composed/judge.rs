@@ -88,12 +88,12 @@ async fn key_on_a_bind_mount(place: &mut Place, facts: &Facts) -> Result<Option<
     let what = match &found {
         Some(found) if fits => {
             format!(
-                "of uid {} mode {:04o}: it is taken now, and not after the host's files change",
+                "inside of uid {} mode {:04o}: it is taken now, and not after the host's files change",
                 found.uid, found.mode
             )
         }
         Some(found) => {
-            format!("of uid {} mode {:04o}, and the server runs as uid {uid}", found.uid, found.mode)
+            format!("inside of uid {} mode {:04o}, and the server runs as uid {uid}", found.uid, found.mode)
         }
         None => format!("which uid {uid}, as whom the server runs, cannot look at"),
     };
