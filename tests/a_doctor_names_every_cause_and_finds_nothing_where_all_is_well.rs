@@ -249,11 +249,22 @@ fn what_lies_in_the_persons_own_home_is_named() {
         .expect("it is the test's");
     fs::write(home.join(".pgpass"), "*:*:*:*:x\n").expect("it is the test's");
     fs::set_permissions(home.join(".pgpass"), fs::Permissions::from_mode(0o644)).expect("it is the test's");
+    let service = |further: &str| {
+        let port = living.port();
+        let text = format!(
+            "[elsewhere]\nhost=localhost\nport=1\n[socket]\nport={port}\n[own]\nhost=localhost\nport={port}\n{further}"
+        );
+        fs::write(home.join(".pg_service.conf"), text).expect("it is the test's");
+    };
+    service("");
     let ill = names(doctor(&living, &by).env("PGSSLMODE", "prefer"));
     let new: BTreeSet<&str> = ill.difference(&before).map(String::as_str).collect();
-    let own = ["environment-without-tls", "home-root-of-another-ca", "password-file-open"];
+    let own =
+        ["environment-without-tls", "home-root-of-another-ca", "password-file-open", "service-without-tls"];
     assert_eq!(new, own.into());
     let said = evidence(doctor(&living, &by).env("PGSSLMODE", "prefer"));
+    assert_eq!(said["service-without-tls"], "[own] has sslmode=prefer");
+    service("sslmode=verify-full\n");
     fs::copy(living.ca_file(), home.join(".postgresql/root.crt")).expect("it is the test's");
     fs::set_permissions(home.join(".pgpass"), fs::Permissions::from_mode(0o600)).expect("it is the test's");
     assert_eq!(names(doctor(&living, &by)), before);

@@ -2,15 +2,20 @@
 
 use std::path::Path;
 
-use pgseal_pki::{Certificate, read_bundle};
+use pgseal_pki::{Certificate, LibpqRules, libpq_matches, read_bundle};
 
 use super::Notes;
 use crate::privilege::files;
 use crate::target::environment::{home, variable};
+use crate::target::own_services;
 
 const LIMIT: u64 = 4 << 20;
+const DEFAULT_PORT: u16 = 5432;
 
-pub(super) fn look(chain: Option<&[Certificate]>, notes: &mut Notes<'_>) {
+pub(super) fn look(chain: Option<&[Certificate]>, port: Option<u16>, notes: &mut Notes<'_>) {
+    if let Some((leaf, port)) = chain.and_then(<[_]>::first).zip(port) {
+        services(leaf, port, notes);
+    }
     if let (Some(path), Some(chain)) = (home(".postgresql/root.crt"), chain.filter(|chain| !chain.is_empty()))
     {
         root(&path, chain, notes);
@@ -26,6 +31,22 @@ pub(super) fn look(chain: Option<&[Certificate]>, notes: &mut Notes<'_>) {
         && matches!(mode.as_str(), "disable" | "allow" | "prefer")
     {
         notes.find("environment-without-tls", format!("PGSSLMODE={mode}"));
+    }
+}
+
+/// Services of the person's own that lead to this server, by a name of its certificate.
+fn services(leaf: &Certificate, port: u16, notes: &mut Notes<'_>) {
+    for (name, service) in own_services() {
+        let to_it =
+            service.get("host").is_some_and(|host| libpq_matches(leaf, host, LibpqRules::default()).is_ok());
+        let its_port = service.get("port").map_or(Some(DEFAULT_PORT), |port| port.parse().ok()) == Some(port);
+        // What the service does not say the environment does.
+        let said = service.get("sslmode").map(str::to_owned).or_else(|| variable("PGSSLMODE"));
+        let usual = if service.get("sslrootcert") == Some("system") { "verify-full" } else { "prefer" };
+        let mode = said.unwrap_or_else(|| usual.to_owned());
+        if to_it && its_port && matches!(mode.as_str(), "disable" | "allow" | "prefer") {
+            notes.find("service-without-tls", format!("[{name}] has sslmode={mode}"));
+        }
     }
 }
 

@@ -38,7 +38,7 @@ pub(crate) async fn examine(text: &str, policy: &Policy, now: OffsetDateTime) ->
     if scanned.speaker() == Speaker::PgBouncer {
         pooler::look(text, &mut notes).await;
     }
-    client_side::look(scanned.known.chains.first().map(Vec::as_slice), &mut notes);
+    client_side::look(scanned.known.chains.first().map(Vec::as_slice), Some(subject.port), &mut notes);
     for what in
         ["key, certificate and revocation files, and whether a restart would work", "the server's log"]
     {

@@ -201,7 +201,8 @@ async fn running(
     if let Some(from_outside) = Outside::of(facts) {
         outside::look(from_outside, policy, now, notes).await;
     }
-    client_side::look(facts.certificate.as_ref().ok().map(Present::chain).as_deref(), notes);
+    let chain = facts.certificate.as_ref().ok().map(Present::chain);
+    client_side::look(chain.as_deref(), Some(facts.port), notes);
 }
 
 /// The wish of somebody who wants to know and not to change.

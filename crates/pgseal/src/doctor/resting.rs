@@ -105,7 +105,7 @@ async fn configuration(place: &mut Place, version: PgVersion, now: OffsetDateTim
                     }
                 }
             }
-            client_side::look(Some(&present.chain()), notes);
+            client_side::look(Some(&present.chain()), None, notes);
         }
         Err(why) => notes.find("start-would-fail", why),
     }

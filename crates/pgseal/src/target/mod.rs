@@ -16,4 +16,5 @@ pub(crate) use folder::{folder_subject, led_to};
 pub(crate) use libpq::{Client, Given, Said, host_and_port};
 pub(crate) use login::{Asked, login, nobody_yet};
 pub(crate) use own_certificate::certificate_at_home;
+pub(crate) use service::own_services;
 pub(crate) use word::{Target, shown};

@@ -40,6 +40,17 @@ pub(super) fn apply(asked: &mut Conninfo) -> Result<()> {
         .hint("check PGSERVICEFILE and ~/.pg_service.conf"))
 }
 
+/// The services of the person's own file by name, as libpq finds them there; what cannot be read has none.
+pub(crate) fn own_services() -> Vec<(String, Conninfo)> {
+    let named = variable("PGSERVICEFILE").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let Some(path) = named.or_else(|| home(".pg_service.conf")) else { return Vec::new() };
+    let Ok(text) = files::read_plain(&path, LIMIT) else { return Vec::new() };
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let names = text.lines().filter_map(|line| line.trim().strip_prefix('[')?.strip_suffix(']'));
+    let known = |name: &str| service::find(&text, name).ok().flatten();
+    names.filter_map(|name| known(name).map(|found| (name.to_owned(), found))).collect()
+}
+
 fn look_up(path: &Path, name: &str) -> Result<Option<Conninfo>> {
     let text =
         files::read_plain(path, LIMIT).map_err(|error| Failure::io("read the service file", path, &error))?;
