@@ -4,12 +4,15 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use crate::harness::{Account, Forge, Living, Ran, Resident, Schema, record, versions, versions_in_turn};
+use crate::harness::{
+    Account, Forge, Living, Ran, Resident, Schema, record, run, versions, versions_in_turn,
+};
 
 fn by() -> Account {
     Account::current()
@@ -145,4 +148,92 @@ fn a_certificate_that_no_login_can_be_bound_to_is_exchanged_once_clients_know_wh
     living.verb("rotate", &["--allow-unseen"], &by()).run().succeeded();
     assert!(!found(&living).contains("channel-binding-impossible"));
     living.psql("verify-full").run("SELECT 1").succeeded();
+}
+
+/// A cause, brought about on a server with TLS by a certificate of our CA.
+struct Cause {
+    name: &'static str,
+    /// The versions that know of it.
+    of: fn(u32) -> bool,
+    made: fn(&Living),
+}
+
+const fn cause(name: &'static str, made: fn(&Living)) -> Cause {
+    Cause { name, of: |_| true, made }
+}
+
+fn pem(living: &Living) -> PathBuf {
+    living.tls_folder().join("server-with-key.pem")
+}
+
+const NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+
+fn forge(living: &Living) -> Forge {
+    Forge::of_ca(&living.ca_of(&by()))
+}
+
+/// What the six above are not, each for itself.
+const CAUSES: [Cause; 8] = [
+    cause("certificate-unfit", |living| {
+        let now = OffsetDateTime::now_utc();
+        let over =
+            forge(living).leaf_dated(&NAMES, now - time::Duration::days(9), now - time::Duration::days(1));
+        fs::write(pem(living), over.one_pem()).expect("it is the test's");
+    }),
+    cause("certificate-not-served", |living| {
+        let (one, two) = (forge(living).leaf(&NAMES), forge(living).leaf(&NAMES));
+        fs::write(pem(living), format!("{}{}", one.key, two.certificate)).expect("it is the test's");
+    }),
+    cause("key-unfit", |living| {
+        let (one, two) = (forge(living).leaf(&NAMES), forge(living).leaf(&NAMES));
+        fs::write(pem(living), format!("{}{}", one.key, two.certificate)).expect("it is the test's");
+    }),
+    cause("key-weak", |living| {
+        let script = format!(
+            "openssl req -new -newkey rsa:1024 -nodes -subj /CN=localhost -keyout key -out csr && \
+             printf 'subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1\\nbasicConstraints=CA:FALSE\\n\
+             extendedKeyUsage=serverAuth\\nauthorityKeyIdentifier=keyid\\n' >extensions && \
+             openssl x509 -req -in csr -CA {0}/server-ca.crt -CAkey {0}/server-ca.key -set_serial 77 -days 90 \
+             -extfile extensions && cat key",
+            living.ca_of(&by()).display()
+        );
+        let mut shell = by().command("sh", living.sandbox().path());
+        shell.current_dir(living.sandbox().dir_of(&by(), "weak")).args(["-c", &script]);
+        let made = run(shell, b"", Duration::from_secs(60)).succeeded();
+        fs::write(pem(living), made.stdout()).expect("it is the test's");
+    }),
+    cause("setting-differs", |living| living.append_conf("ssl_prefer_server_ciphers = off")),
+    cause("minimum-above-maximum", |living| {
+        living.append_conf("ssl_min_protocol_version = 'TLSv1.3'\nssl_max_protocol_version = 'TLSv1.2'");
+    }),
+    Cause {
+        of: |version| version < 18,
+        ..cause("curve-list-unsupported", |living| living.append_conf("ssl_ecdh_curve = 'X25519:prime256v1'"))
+    },
+    cause("exception-expired", |living| {
+        let words = ["--enforce", "--except", "app@127.0.0.1/32", "--until", "2099-12-31"];
+        living.secure(&words, &by()).run().succeeded();
+        let rules = living.read("pg_hba.conf");
+        assert!(rules.contains("2099-12-31"), "{rules}");
+        living.write("pg_hba.conf", &rules.replace("2099-12-31", "2020-01-01"));
+    }),
+];
+
+#[test]
+fn each_cause_that_it_has_a_mend_for_is_gone_after_it() {
+    for (nth, cause) in CAUSES.iter().enumerate() {
+        for version in versions_in_turn(nth).into_iter().filter(|version| (cause.of)(*version)) {
+            let living = Living::of(version);
+            living.secured(&by());
+            assert!(!found(&living).contains(cause.name), "{} of {version}", cause.name);
+            (cause.made)(&living);
+            living.reload();
+            assert!(found(&living).contains(cause.name), "{} of {version}", cause.name);
+            let ran = fix(&living, &["--yes"]);
+            assert!(names(&ran, "gone").contains(cause.name), "{} of {version}: {ran}", cause.name);
+            assert!(!found(&living).contains(cause.name), "{} of {version}", cause.name);
+            living.psql("verify-full").run("SELECT 1").succeeded();
+            record("what doctor can mend is gone after it", 1);
+        }
+    }
 }
