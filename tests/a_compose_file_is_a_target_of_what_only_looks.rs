@@ -67,7 +67,7 @@ fn what_is_told_of_a_compose_file_is_of_its_services_server() {
     assert_eq!(ran.stdout().trim(), "t");
 
     // An application of the same project, with the lines that it is told: it verifies the service by its name.
-    let words = ["--compose=db", "-d", "mydb", "--format", "json"];
+    let words = ["--compose", "-d", "mydb", "--format", "json"];
     let handed = told("client", &project.verb("client", &named, &words).run().succeeded());
     fs::write(project.dir().join("ca.crt"), handed["ca"]["pem"].as_str().unwrap()).unwrap();
     let lines = handed["compose"].as_str().unwrap();

@@ -23,7 +23,7 @@ use crate::failure::{Ending, Failure, Result};
 use crate::report::escape::for_terminal;
 use crate::report::json;
 use crate::report::screen::Screen;
-use crate::target::{Client, Said, shown as shown_word};
+use crate::target::{Client, Said, Target, shown as shown_word};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -74,7 +74,7 @@ pub(crate) struct Options {
     /// Write CA, service file, password file, certificate and key, .env and a Secret for Kubernetes into a folder
     #[arg(long, value_name = "DIR", conflicts_with_all = ["ca_path", "check"])]
     write: Option<PathBuf>,
-    /// Lines for an application in the server's compose project, where the server is called SERVICE
+    /// Lines for an application in the server's compose project, where the server is called SERVICE (as TARGET has it)
     #[arg(long, value_name = "SERVICE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     compose: Option<String>,
     /// How the result is shown
@@ -166,7 +166,11 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
         warnings.extend(in_a_work_tree(folder));
     }
     let compose = match &options.compose {
-        Some(said) => Some(compose::lines(&compose::service(said, chain.first())?, &values, &trusted)),
+        Some(said) => {
+            let named = Target::service(&options.target).filter(|_| said.is_empty());
+            let service = compose::service(named.as_deref().unwrap_or(said), chain.first())?;
+            Some(compose::lines(&service, &values, &trusted))
+        }
         None => None,
     };
     let handout = Handout {

@@ -153,6 +153,14 @@ impl Target {
         }
     }
 
+    /// The service of a compose project that the word names, if it names one.
+    pub(crate) fn service(word: &str) -> Option<String> {
+        match Self::parse(word) {
+            Ok(Self::Compose { service, .. }) => service,
+            _ => None,
+        }
+    }
+
     /// The server on this machine that it names.
     pub(crate) async fn place(word: &str) -> Result<Place> {
         match Self::parse(word)? {
