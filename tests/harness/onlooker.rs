@@ -27,10 +27,21 @@ pub(crate) fn seen_by<T>(
             }
             seen
         });
+        // Also when what happens fails: the onlooker is waited for.
+        let ended = Ended(&done);
         let outcome = what_happens();
-        done.store(true, Ordering::Relaxed);
+        drop(ended);
         (outcome, watch.join().expect("an onlooker only looks"))
     })
+}
+
+/// Says that nothing happens any more.
+struct Ended<'d>(&'d AtomicBool);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 fn processes() -> Vec<Vec<u8>> {

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Starts and stops the dockerd of the tests' own: tests/provision/docker-daemon.sh DIRECTORY up|up-mapped|answers|down|remove
-# `up-mapped` is `up` with --userns-remap: root of its containers is nobody of this host. /etc/subuid stays as it is.
+# `up-mapped` is `up` with --userns-remap: root of its containers is nobody of this host. /etc/subuid and /etc/subgid
+# stay as they are; where there are none, empty ones are made.
 # All of it lies in DIRECTORY (absolute). Its containers have a bridge and addresses of their own; it makes no firewall
 # rules and forwards nothing: what reaches a container is what was published for it, through a proxy on this host.
 set -eu
@@ -9,7 +10,7 @@ docker=$1
 verb=$2
 socket=$docker/docker.sock
 pidfile=$docker/docker.pid
-# Users of the host that are nobody's else: those of its containers.
+# Users of the host for those of its containers, in the range that useradd gives its third account: some host may have one.
 mapped=231072
 # A bridge's name has at most 15 letters.
 bridge=pgs$(printf '%s' "$docker" | cksum | cut -d ' ' -f 1)

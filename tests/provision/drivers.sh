@@ -60,7 +60,7 @@ for group in "$@"; do
         "$here/system.sh" lib-pq
         mkdir "$temp/packages"
         (cd "$temp/packages" && apt-get -q download $wanted >&2) &&
-            for package in "$temp/packages"/*.deb; do dpkg-deb -x "$package" "$temp"; done && rm -r "$temp/packages"
+            for package in "$temp/packages"/*.deb; do dpkg-deb -x "$package" "$temp" || exit 1; done && rm -r "$temp/packages"
         ;;
     rust)
         cargo build --quiet --locked --manifest-path "$here/drivers-rust/Cargo.toml" --target-dir "$temp/target" >&2 &&
@@ -74,11 +74,11 @@ for group in "$@"; do
         "$python" -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps \
             --only-binary=:all: --target "$temp" $wanted >&2
         ;;
-    esac || { echo "drivers: could not fetch $wanted; the lines above say why" >&2 && exit 1; }
+    esac || { echo "drivers: could not fetch the group $group; the lines above say why" >&2 && exit 1; }
     printf '%s\n' "$wanted" >"$temp/.from"
     chmod -R u+rwX,go+rX,go-w "$temp"
     rm -rf "${cache:?}/drivers/$group"
     mv "$temp" "$cache/drivers/$group"
     temp=
-    echo "drivers: fetched $wanted" >&2
+    echo "drivers: fetched $group ($wanted)" >&2
 done

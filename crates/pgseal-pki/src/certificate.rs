@@ -152,6 +152,11 @@ impl Certificate {
         self.not_after - (self.not_after - self.not_before) / 3
     }
 
+    /// Whether more than half of that third has gone by: who renews has had time to, and has not.
+    pub fn overdue(&self, now: OffsetDateTime) -> bool {
+        now >= self.not_after - (self.not_after - self.not_before) / 6
+    }
+
     /// Whether it is over within `days`, as far as that is news: one that never lives as long is not always about to
     /// end, but from [`Self::due`] on.
     pub fn expires_within(&self, days: i64, now: OffsetDateTime) -> bool {

@@ -146,15 +146,24 @@ fn days_left_are_whole_days_rounded_down() {
 #[test]
 fn a_certificate_that_lives_for_days_is_not_always_about_to_expire() {
     let (mut draft, key) = full();
-    // For how many days it is good, how many are left, and whether that is news.
-    for (life, left, news) in
-        [(365, 31, false), (365, 29, true), (90, 29, true), (9, 4, false), (9, 2, true), (1, 1, false)]
-    {
+    // For how many days it is good, how many are left, and whether that is news;
+    // and whether its renewal should have come by now.
+    for (life, left, news, overdue) in [
+        (365, 31, false, true),
+        (365, 29, true, true),
+        (90, 29, true, false),
+        (90, 14, true, true),
+        (9, 4, false, false),
+        (9, 2, true, false),
+        (9, 1, true, true),
+        (1, 1, false, false),
+    ] {
         draft.not_after = now() + Duration::days(left);
         draft.not_before = draft.not_after - Duration::days(life);
         let certificate = draft.sign(&key, &key);
         let when = certificate.not_after() - Duration::days(left);
         assert_eq!(certificate.expires_within(30, when), news, "{left} of {life} days");
+        assert_eq!(certificate.overdue(when), overdue, "{left} of {life} days");
     }
 }
 

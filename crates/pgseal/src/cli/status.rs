@@ -18,7 +18,7 @@ use crate::folder::layout::Folder;
 use crate::folder::settings::{Compose, Settings};
 use crate::folder::{client_files, issued, state};
 use crate::privilege::user::server_user;
-use crate::report::certificate::{instant, mark_of_days};
+use crate::report::certificate::{instant, mark_of};
 use crate::report::escape::for_terminal;
 use crate::report::json::{self, SCHEMA_VERSION};
 use crate::report::screen::{Mark, Screen};
@@ -59,6 +59,8 @@ struct Row<'a> {
     run_as: &'a str,
     certificate_not_after: String,
     certificate_days_left: i64,
+    #[serde(skip)]
+    dated: Mark,
     uri: String,
     passfile: String,
 }
@@ -68,6 +70,7 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
     let settings = state::made(&folder)?;
     let server = seen(&folder, &settings).await?;
     let leaf = issued::certificate(&folder)?;
+    let now = OffsetDateTime::now_utc();
     let row = Row {
         schema_version: SCHEMA_VERSION,
         state: server.state,
@@ -82,7 +85,8 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
         pg_version: &settings.server.version,
         run_as: &settings.server.run_as,
         certificate_not_after: instant(leaf.not_after()),
-        certificate_days_left: leaf.days_left(OffsetDateTime::now_utc()),
+        certificate_days_left: leaf.days_left(now),
+        dated: mark_of(&leaf, now),
         uri: client_files::uri(&folder, &settings)?,
         passfile: folder.passfile().display().to_string(),
     };
@@ -155,11 +159,14 @@ fn human(row: &Row<'_>, settings: &Settings, screen: Screen) -> String {
         (_, None, None) => (Mark::Holds, place),
     };
     let days = row.certificate_days_left;
-    let dated = mark_of_days(days);
     [
         format!("PostgreSQL {} in {}, as user {}", row.pg_version, for_terminal(&row.dir), row.run_as),
         screen.line(mark, row.state, &for_terminal(&what)),
-        screen.line(dated, "certificate", &format!("until {} ({days} days left)", row.certificate_not_after)),
+        screen.line(
+            row.dated,
+            "certificate",
+            &format!("until {} ({days} days left)", row.certificate_not_after),
+        ),
         screen.line(Mark::Holds, "names", &for_terminal(&settings.certificate.names.join(", "))),
         format!("  {}", for_terminal(&row.uri)),
         format!("What its wire says: pgseal verify {}", for_terminal(&row.dir)),

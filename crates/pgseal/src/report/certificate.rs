@@ -46,13 +46,17 @@ pub(crate) struct CertificateRow {
     sha256: String,
 }
 
-/// Whether so many days are enough.
-pub(crate) const fn mark_of_days(left: i64) -> Mark {
-    const SOON: i64 = 30;
-    match left {
-        ..0 => Mark::HoldsNot,
-        0..SOON => Mark::Mind,
-        _ => Mark::Holds,
+/// From so many days before its end on a certificate is worth a word, unless it lives too short for that.
+pub(crate) const SOON_DAYS: i64 = 30;
+
+/// How its end is marked.
+pub(crate) fn mark_of(certificate: &Certificate, now: OffsetDateTime) -> Mark {
+    if certificate.days_left(now) < 0 {
+        Mark::HoldsNot
+    } else if certificate.expires_within(SOON_DAYS, now) {
+        Mark::Mind
+    } else {
+        Mark::Holds
     }
 }
 
@@ -110,7 +114,7 @@ pub(crate) fn human(shown: &Shown, now: OffsetDateTime, screen: Screen) -> Strin
 pub(crate) fn facts(certificate: &Certificate, now: OffsetDateTime, screen: Screen) -> Vec<String> {
     let row = one(certificate, now);
     let names = [row.dns_names, row.ip_addresses, row.other_names].concat();
-    let dated = if now < certificate.not_before() { Mark::HoldsNot } else { mark_of_days(row.days_left) };
+    let dated = if now < certificate.not_before() { Mark::HoldsNot } else { mark_of(certificate, now) };
     let plain = |title: &str, text: &str| format!("    {title:<12} {}", for_terminal(text));
     let mut lines = vec![plain("subject", &row.subject), plain("issuer", &row.issuer)];
     if !names.is_empty() {

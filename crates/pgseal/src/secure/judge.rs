@@ -10,10 +10,8 @@ use super::settings::{satisfies, wished};
 use super::wish::Wish;
 use crate::failure::Result;
 use crate::findings::Finding;
+use crate::report::certificate::SOON_DAYS;
 use crate::sessions::Seen;
-
-/// A certificate that ends sooner than this is one to renew.
-const SOON_DAYS: i64 = 30;
 
 /// Everything that the wish would have otherwise.
 pub(crate) fn judge(facts: &Facts, wish: &Wish, word: &str, now: OffsetDateTime) -> Result<Vec<Finding>> {

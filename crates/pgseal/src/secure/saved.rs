@@ -188,7 +188,7 @@ fn basis(facts: &Facts) -> Vec<(String, String)> {
     ];
     all.extend(facts.auto.as_ref().map(file));
     all.extend(facts.client_authorities.as_ref().map(file));
-    // What those two read beside themselves. postgresql.auto.conf may be among it, with the same digest.
+    // What the configuration and the rules read beside themselves. postgresql.auto.conf may be among it, with the same digest.
     let rules = facts.rules.ruleset(facts.version);
     let included = rules.files.iter().map(|file| (&file.path, file.text.bytes()));
     let included = included.chain(facts.files.files.iter().map(|(path, text)| (path, text.bytes())));

@@ -17,7 +17,7 @@ use crate::failure::{Ending, Result};
 use crate::folder::layout::Folder;
 use crate::folder::{issued, state};
 use crate::journal::{Change, Journal, Origin};
-use crate::report::certificate::{instant, mark_of_days};
+use crate::report::certificate::{instant, mark_of};
 use crate::report::escape::for_terminal;
 use crate::report::json::{self, SCHEMA_VERSION};
 use crate::report::screen::{Mark, Screen};
@@ -60,6 +60,8 @@ struct CertificateRow {
     sha256: String,
     not_after: String,
     days_left: i64,
+    #[serde(skip)]
+    mark: Mark,
     revoked: bool,
     /// The folder of the CA that issued it, where it is one of ours.
     ca: Option<String>,
@@ -170,6 +172,7 @@ fn row(entry: &Entry, certificate: &Certificate, now: OffsetDateTime) -> Certifi
         sha256: certificate.fingerprint().to_string(),
         not_after: instant(certificate.not_after()),
         days_left: certificate.days_left(now),
+        mark: mark_of(certificate, now),
         revoked: list.is_some_and(|list| list.revokes(certificate)),
         ca: entry.authority.as_ref().map(|folder| folder.display().to_string()),
         places: entry.places.clone(),
@@ -183,7 +186,7 @@ fn human(rows: &[CertificateRow]) -> String {
     }
     let mut lines = Vec::new();
     for row in rows {
-        let mark = if row.revoked { Mark::HoldsNot } else { mark_of_days(row.days_left) };
+        let mark = if row.revoked { Mark::HoldsNot } else { row.mark };
         let whose = if row.names.is_empty() { row.subject.clone() } else { row.names.join(", ") };
         let revoked = if row.revoked { ", revoked" } else { "" };
         lines.push(screen.line(

@@ -16,7 +16,7 @@ use crate::cli::Outcome;
 use crate::cli::options::Format;
 use crate::failure::{Ending, Failure, Result};
 use crate::privilege::files;
-use crate::report::certificate::mark_of_days;
+use crate::report::certificate::mark_of;
 use crate::report::escape::for_terminal;
 use crate::report::json::{self, SCHEMA_VERSION};
 use crate::report::screen::{Mark, Screen};
@@ -229,7 +229,7 @@ fn human(options: &Options, leaf: &Certificate, verdicts: &[Verdict], now: Offse
     let mut lines = vec![for_terminal(&format!("{}  {}", options.file.display(), leaf.subject()))];
     for verdict in verdicts {
         let mark = match (verdict.holds, verdict.name) {
-            (true, "dates") => mark_of_days(leaf.days_left(now)),
+            (true, "dates") => mark_of(leaf, now),
             (true, _) => Mark::Holds,
             (false, _) => Mark::HoldsNot,
         };

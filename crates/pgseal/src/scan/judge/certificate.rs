@@ -7,9 +7,9 @@ use time::OffsetDateTime;
 use super::super::chain::{Verdict, is_address};
 use super::super::scanned::Scanned;
 use crate::findings::{Finding, Severity};
+use crate::report::certificate::SOON_DAYS;
 
-/// Days: sooner is medium, and within the second high.
-const SOON: i64 = 30;
+/// Days: sooner is high, unless its renewal has only just come due.
 const VERY_SOON: i64 = 14;
 /// Bits of an RSA key below which it is weak (NIST SP 800-57).
 const RSA_BITS: usize = 2048;
@@ -48,13 +48,14 @@ fn dates(leaf: &Certificate, now: OffsetDateTime, target: &str, all: &mut Vec<Fi
             format!("on {}, {} days ago", day(leaf.not_after()), -left),
             target,
         ));
-    } else if leaf.expires_within(SOON, now) {
+    } else if leaf.expires_within(SOON_DAYS, now) {
         let finding = Finding::new(
             "certificate-expiring",
             format!("in {left} days ({})", day(leaf.not_after())),
             target,
         );
-        all.push(if left < VERY_SOON { finding.at(Severity::High) } else { finding });
+        let late = left < VERY_SOON && leaf.overdue(now);
+        all.push(if late { finding.at(Severity::High) } else { finding });
     }
 }
 
