@@ -283,6 +283,23 @@ fn what_the_file_says_and_the_server_does_not_hear() {
     mended_on_request(&project);
 }
 
+/// For what the file says nobody has to be let in to the server.
+#[track_caller]
+fn whoever_is_not_let_in_is_told_of_the_file(project: &Projected, findings: &[&str]) {
+    let stranger = project.verb("doctor", FILE, &["-U", "stranger", "--format", "json"]);
+    let told = stranger.env("PGPASSWORD", "of nobody").run().never_mentions("securepassword").json();
+    let all = |list: &str, field: &str| -> Vec<String> {
+        let all = told[list].as_array().unwrap_or_else(|| panic!("{told:#}"));
+        all.iter().map(|one| one[field].as_str().unwrap().to_owned()).collect()
+    };
+    let named = all("findings", "name");
+    for name in findings {
+        assert!(named.iter().any(|named| named == name), "{name}: {told:#}");
+    }
+    let unseen = all("unseen", "what");
+    assert!(unseen.iter().any(|what| what.contains("beyond what its file says")), "{unseen:?}");
+}
+
 /// What TLS does not need, and is told: mended where somebody asks for it, and undone to the byte.
 #[track_caller]
 fn mended_on_request(project: &Projected) {
@@ -292,6 +309,7 @@ fn mended_on_request(project: &Projected) {
     let shown = project.secure(FILE, &words).arg("--dry-run").run().succeeded();
     shown.says("POSTGRES_PASSWORD out of the environment").never_mentions("securepassword");
     let ill = diagnosed(project, &findings);
+    whoever_is_not_let_in_is_told_of_the_file(project, &findings);
     let ran = project.secure(FILE, &words).args(["--format", "json"]).run().succeeded();
     assert_eq!(ran.never_mentions("securepassword").json()["proved"], true);
     let mended = written

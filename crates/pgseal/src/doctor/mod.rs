@@ -28,7 +28,7 @@ use time::OffsetDateTime;
 use self::bundle::Known;
 use self::outside::Outside;
 use crate::export::Dates;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::findings::Finding;
 use crate::place::Place;
 use crate::policy::Policy;
@@ -115,11 +115,16 @@ pub(crate) async fn examine(
                 failure.sentence().to_owned(),
                 "a superuser's login: -U, PGUSER and PGPASSWORD",
             );
-            resting::look(place, true, now, &mut notes).await?
+            let version = resting::look(place, true, now, &mut notes).await?;
+            let of_the_file = composed::judge::by_the_file(place);
+            let beside_it = place.way().is_some_and(|way| way.said.is_some()).then_some(failure);
+            of_project(of_the_file, beside_it, &mut notes);
+            version
         }
         None => {
             let version = resting::look(place, false, now, &mut notes).await?;
-            of_project(composed::run::at_rest(place, asked).await, &mut notes);
+            let (found, failure) = composed::run::at_rest(place, asked).await;
+            of_project(found, failure, &mut notes);
             version
         }
     };
@@ -131,15 +136,15 @@ pub(crate) async fn examine(
     Ok(Examined { version, running: server.is_some(), findings, unseen, observed, known, certificate })
 }
 
-/// What a compose file does to its server; nothing where there is none.
-fn of_project(found: Result<Vec<Finding>>, notes: &mut Notes<'_>) {
-    match found {
-        Ok(found) => notes.findings.extend(found),
-        Err(failure) => notes.unseen(
-            "what its compose project does to it",
+/// What a compose file does to its server, and what was in the way of seeing all of that; nothing where there is none.
+fn of_project(found: Vec<Finding>, failure: Option<Failure>, notes: &mut Notes<'_>) {
+    notes.findings.extend(found);
+    if let Some(failure) = failure {
+        notes.unseen(
+            "what its compose project does to it, beyond what its file says",
             failure.sentence().to_owned(),
-            "docker, and the files that the project mounts",
-        ),
+            "docker, a superuser's login, and the files that the project mounts",
+        );
     }
 }
 
@@ -192,7 +197,10 @@ async fn running(
     if let Some(evidence) = restart::open_key(place, &facts.settings).await {
         notes.find("key-open-to-others", evidence);
     }
-    of_project(composed::judge::judge(place, facts, Some(session)).await, notes);
+    match composed::judge::judge(place, facts, Some(session)).await {
+        Ok(found) => of_project(found, None, notes),
+        Err(failure) => of_project(composed::judge::by_the_file(place), Some(failure), notes),
+    }
     certificate::revocation(place, facts.setting("ssl_crl_file"), now, notes).await;
     certificate::diffie_hellman(place, facts.setting("ssl_dh_params_file"), notes).await;
     inside::look(session, Some(&facts.hba.named), notes).await;

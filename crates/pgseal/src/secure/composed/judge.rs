@@ -18,11 +18,30 @@ pub(crate) async fn judge(
     facts: &Facts,
     inside: Option<&Session>,
 ) -> Result<Vec<Finding>> {
+    let mut all = by_the_file(place);
+    all.extend(beside_the_file(place, facts, inside).await?);
+    Ok(all)
+}
+
+/// What the compose file and docker say, for which nobody has to be let in to the server.
+pub(crate) fn by_the_file(place: &Place) -> Vec<Finding> {
+    let Some(said) = place.way().and_then(|way| way.said.as_ref()) else { return Vec::new() };
+    let mut all = Vec::new();
+    let mut find = |name: &'static str, evidence: String| all.push(Finding::new(name, evidence, &place.word));
+    of_the_file(said, &mut find);
+    all
+}
+
+/// What the server's own facts say of the mounts that the project made.
+pub(super) async fn beside_the_file(
+    place: &mut Place,
+    facts: &Facts,
+    inside: Option<&Session>,
+) -> Result<Vec<Finding>> {
     let Some(said) = place.way().and_then(|way| way.said.clone()) else { return Ok(Vec::new()) };
     let word = place.word.clone();
     let mut all = Vec::new();
     let mut find = |name: &'static str, evidence: String| all.push(Finding::new(name, evidence, &word));
-    of_the_file(&said, &mut find);
     if let Some(evidence) = key_on_a_bind_mount(place, facts).await? {
         find("key-bind-mounted", evidence);
     }

@@ -98,7 +98,9 @@ pub(in super::super) async fn resting(
     mut place: Place,
     recovered: Option<String>,
 ) -> Result<Done> {
-    let Resting { found, facts, mut gone, who, findings } = look_at_rest(&mut place, errand.asked).await?;
+    let mut findings = Vec::new();
+    let Resting { found, facts, mut gone, who } =
+        look_at_rest(&mut place, errand.asked, &mut findings).await?;
     let chosen = choose(&facts, errand.wish, OffsetDateTime::now_utc())?;
     gone.extend(in_the_way(&place, &facts, &chosen, errand)?);
     carry_out(errand, place, Work { found, facts, chosen, gone, who, recovered, findings, running: false })
@@ -112,13 +114,13 @@ struct Resting {
     /// What of its command names what is not there.
     gone: Vec<Given>,
     who: Login,
-    findings: Vec<Finding>,
 }
 
-async fn look_at_rest(place: &mut Place, asked: &Asked) -> Result<Resting> {
+/// What is found is there even where a later look fails.
+async fn look_at_rest(place: &mut Place, asked: &Asked, findings: &mut Vec<Finding>) -> Result<Resting> {
     let found = read_again(place).await?;
     let mut gone = Vec::new();
-    let mut findings = vec![down(&found, place).await?];
+    findings.push(down(&found, place).await?);
     // A folder where the rules should be, or nothing: there the server does not start, and nothing can be read.
     let words = behind_the_program(&found.reading.command(&found.service).unwrap_or_default()).to_vec();
     if let Some((given, evidence)) = rules_that_are_none(place, &words).await? {
@@ -127,17 +129,29 @@ async fn look_at_rest(place: &mut Place, asked: &Asked) -> Result<Resting> {
     }
     place.start = Some(Command::without(&found, gone.clone()).words());
     let who = nobody_yet(place, asked);
+    findings.extend(project_judge::by_the_file(place));
     let facts = stopped::observe(place, &who).await?;
-    findings.extend(project_judge::judge(place, &facts, None).await?);
-    Ok(Resting { found, facts, gone, who, findings })
+    findings.extend(project_judge::beside_the_file(place, &facts, None).await?);
+    Ok(Resting { found, facts, gone, who })
 }
 
-/// What is wrong with the project of a service whose server does not run; none where the place is no such service.
-pub(crate) async fn at_rest(place: &mut Place, asked: &Asked) -> Result<Vec<Finding>> {
+/// What is wrong with the project of a service whose server does not run, and what was in the way of seeing all of it;
+/// nothing where the place is no such service.
+pub(crate) async fn at_rest(place: &mut Place, asked: &Asked) -> (Vec<Finding>, Option<Failure>) {
     if !place.rests() || place.way().is_none_or(|way| way.said.is_none()) {
-        return Ok(Vec::new());
+        return (Vec::new(), None);
     }
-    Ok(look_at_rest(place, asked).await?.findings)
+    let mut findings = Vec::new();
+    let failure = look_at_rest(place, asked, &mut findings).await.err();
+    if failure.is_some() {
+        let known: Vec<&str> = findings.iter().map(|finding| finding.name).collect();
+        let others: Vec<Finding> = project_judge::by_the_file(place)
+            .into_iter()
+            .filter(|finding| !known.contains(&finding.name))
+            .collect();
+        findings.extend(others);
+    }
+    (findings, failure)
 }
 
 /// A service that runs, with a command that fixes what has to change.
