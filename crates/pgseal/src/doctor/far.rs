@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pgseal_conf::PgVersion;
+use pgseal_conf::{PgVersion, UnknownVersion};
 use pgseal_wire::Session;
 use time::OffsetDateTime;
 
@@ -23,6 +23,8 @@ use crate::target::{connection_subject, shown};
 use crate::verify::administrator::administrator;
 use crate::verify::subject::Subject;
 
+/// What only a login shows.
+const INSIDE: &str = "settings, rules, roles and sessions";
 const SUPERUSER: &str = "a superuser's login in the connection string";
 const MONITOR: &str = "a login of pg_monitor or of a superuser";
 const ITS_MACHINE: &str =
@@ -34,7 +36,7 @@ pub(crate) async fn examine(text: &str, policy: &Policy, now: OffsetDateTime) ->
     let subject = connection_subject(text, None).await?;
     let mut notes = Notes { word: &word, findings: Vec::new(), unseen: Vec::new() };
     let scanned = from_outside(&subject, policy, now, &mut notes).await?;
-    let version = from_inside(&subject, policy, &mut notes).await;
+    let version = from_inside(&subject, policy, now, &mut notes).await;
     if scanned.speaker() == Speaker::PgBouncer {
         pooler::look(text, &mut notes).await;
     }
@@ -79,35 +81,60 @@ async fn from_outside(
 }
 
 /// The version, where a login came about.
-async fn from_inside(subject: &Subject, policy: &Policy, notes: &mut Notes<'_>) -> Option<String> {
+async fn from_inside(
+    subject: &Subject,
+    policy: &Policy,
+    now: OffsetDateTime,
+    notes: &mut Notes<'_>,
+) -> Option<String> {
     let session = match administrator(subject).await {
         Ok(session) => session,
         Err(why) => {
             let access = "a login, and sslrootcert=FILE by which its certificate verifies: a password goes nowhere else";
-            notes.unseen("settings, rules, roles and sessions", why, access);
+            notes.unseen(INSIDE, why, access);
             return None;
         }
     };
-    let version = look(&session, policy, notes).await;
+    let version = look(&session, policy, now, notes).await;
     session.close().await;
     version
 }
 
-async fn look(session: &Session, policy: &Policy, notes: &mut Notes<'_>) -> Option<String> {
-    let text = text_of(session, "SELECT current_setting('server_version')", &[]).await.ok()?;
-    let number = text_of(session, "SELECT current_setting('server_version_num')", &[]).await.ok()?;
-    let version = PgVersion::from_version_num(number.parse().unwrap_or(0)).ok()?;
-    release::judge(version, OffsetDateTime::now_utc(), notes);
+async fn look(
+    session: &Session,
+    policy: &Policy,
+    now: OffsetDateTime,
+    notes: &mut Notes<'_>,
+) -> Option<String> {
+    let (text, number) = match told_version(session).await {
+        Ok(told) => told,
+        Err(why) => {
+            notes.unseen(INSIDE, why, "a login to a database of PostgreSQL's own");
+            return None;
+        }
+    };
+    let Ok(version) = PgVersion::from_version_num(number) else {
+        notes.unseen(INSIDE, UnknownVersion(text.clone()).to_string(), "a pgseal that knows this version");
+        release::judge_unknown(&text, number, notes);
+        return Some(text);
+    };
+    release::judge(version, now, notes);
+    let mut unchecked = false;
     match observe::settings(session).await {
         Ok(found) => {
             settings::judge(&found, version, notes);
             against_policy(&found, policy, notes);
+            let said = |name: &str| found.get(name).map_or("", |setting| setting.value.as_str());
+            unchecked = rules::speaks_tls_without_a_ca(said("ssl"), said("ssl_ca_file"));
         }
         Err(failure) => notes.unseen("settings", failure.sentence().to_owned(), MONITOR),
     }
     match over_sql(session).await {
         Ok(source) => {
-            rules::of(&source, version, OffsetDateTime::now_utc(), notes);
+            rules::of(&source, version, now, notes);
+            if unchecked {
+                rules::certificates_that_nobody_checks(&source, version, notes);
+            }
             if !notes.findings.iter().any(|finding| finding.name == "plaintext-accepted") {
                 rules::plaintext(&source, version, notes);
             }
@@ -134,6 +161,13 @@ async fn look(session: &Session, policy: &Policy, notes: &mut Notes<'_>) -> Opti
     peers::look(session, in_recovery, notes).await;
     once_each(&mut notes.unseen);
     Some(text)
+}
+
+/// The version as the server prints it, and as a number such as 150018.
+async fn told_version(session: &Session) -> Result<(String, u32), String> {
+    let text = text_of(session, "SELECT current_setting('server_version')", &[]).await?;
+    let number = text_of(session, "SELECT current_setting('server_version_num')", &[]).await?;
+    number.parse().map(|number| (text, number)).map_err(|_| format!("server_version_num is {number:?}"))
 }
 
 /// What is set wider than the policy: the server's OpenSSL may refuse it today, and its next one may not.

@@ -16,6 +16,18 @@ pub(super) fn judge(version: PgVersion, now: OffsetDateTime, notes: &mut Notes<'
     }
 }
 
+/// Of a version that is not known here, by its `server_version_num`: whatever came before those that are known had its last
+/// release before theirs. Of a later one nothing is said.
+pub(super) fn judge_unknown(text: &str, number: u32, notes: &mut Notes<'_>) {
+    let [first, ..] = PgVersion::ALL;
+    if number / 10_000 < u32::from(first.major())
+        && let Some(last) = last_day(first)
+    {
+        let evidence = format!("PostgreSQL {text}, and even {first} had its last release on {last}");
+        notes.find("version-end-of-life", evidence);
+    }
+}
+
 /// None of a version whose end is not fixed yet.
 fn last_day(version: PgVersion) -> Option<Date> {
     // A test reads it; of a broken one no version would have an end.
@@ -32,6 +44,18 @@ mod tests {
         let mut notes = Notes { word: "15/main", findings: Vec::new(), unseen: Vec::new() };
         judge(version, day.midnight().assume_utc(), &mut notes);
         notes.findings.iter().map(|finding| finding.name).collect()
+    }
+
+    #[test]
+    fn of_the_versions_that_are_not_known_the_older_ones_are_past_their_end() {
+        for (text, number, is_old) in
+            [("11.22", 110_022, true), ("9.6.24", 90_624, true), ("20devel", 200_000, false)]
+        {
+            let mut notes = Notes { word: "15/main", findings: Vec::new(), unseen: Vec::new() };
+            judge_unknown(text, number, &mut notes);
+            let found: Vec<&str> = notes.findings.iter().map(|finding| finding.name).collect();
+            assert_eq!(found, vec!["version-end-of-life"; usize::from(is_old)], "{text}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use pgseal_conf::PgVersion;
 use time::OffsetDateTime;
 
-use super::{Notes, certificate, client_side, ended, release, rules};
+use super::{Notes, client_side, ended, release, rules};
 use crate::failure::Result;
 use crate::hba::fetch::fetch;
 use crate::place::Place;
@@ -34,8 +34,8 @@ pub(super) async fn look(
     notes: &mut Notes<'_>,
 ) -> Result<String> {
     let version = place.version().await?;
-    configuration(place, version, now, notes).await;
-    hba(place, version, now, notes).await;
+    let unchecked = configuration(place, version, now, notes).await;
+    hba(place, version, (unchecked, now), notes).await;
     release::judge(version, now, notes);
     // The cause before what came of it.
     if !runs {
@@ -55,7 +55,13 @@ pub(super) async fn look(
     Ok(version.to_string())
 }
 
-async fn configuration(place: &mut Place, version: PgVersion, now: OffsetDateTime, notes: &mut Notes<'_>) {
+/// Whether TLS is on without a CA that client certificates are checked by.
+async fn configuration(
+    place: &mut Place,
+    version: PgVersion,
+    now: OffsetDateTime,
+    notes: &mut Notes<'_>,
+) -> bool {
     let main = place.main_file().await;
     let said = match main {
         Ok(main) => place.settings(&main, version).await,
@@ -64,12 +70,14 @@ async fn configuration(place: &mut Place, version: PgVersion, now: OffsetDateTim
     let files = match said {
         Ok(files) => files,
         Err(failure) => {
-            return notes.find("configuration-errors", failure.sentence().to_owned());
+            notes.find("configuration-errors", failure.sentence().to_owned());
+            return false;
         }
     };
     if let Some(error) = files.errors.first() {
         let file = error.file.and_then(|file| files.path(file)).map(ToString::to_string).unwrap_or_default();
-        return notes.find("configuration-errors", format!("{file} line {}: {}", error.line, error.message));
+        notes.find("configuration-errors", format!("{file} line {}: {}", error.line, error.message));
+        return false;
     }
     let value = |name: &str, default: &str| {
         let value = files.effective(name).map(|value| value.value().to_string());
@@ -83,24 +91,36 @@ async fn configuration(place: &mut Place, version: PgVersion, now: OffsetDateTim
             ((*name).to_owned(), setting)
         })
         .collect();
-    let ssl = settings.get("ssl").map_or("off", |setting| setting.value.as_str());
-    if !matches!(pgseal_conf::settings::parse_bool(ssl.as_bytes()), Some(true)) {
-        return notes.find("tls-off", "ssl is off in the files");
+    let said = |name: &str| settings.get(name).map_or("", |setting| setting.value.as_str());
+    if !matches!(pgseal_conf::settings::parse_bool(said("ssl").as_bytes()), Some(true)) {
+        notes.find("tls-off", "ssl is off in the files");
+        return false;
     }
-    if let Some(evidence) = open_key(place, &settings).await {
+    certificate(place, &settings, now, notes).await;
+    rules::speaks_tls_without_a_ca(said("ssl"), said("ssl_ca_file"))
+}
+
+/// What a start would make of certificate and key.
+async fn certificate(
+    place: &mut Place,
+    settings: &BTreeMap<String, Setting>,
+    now: OffsetDateTime,
+    notes: &mut Notes<'_>,
+) {
+    if let Some(evidence) = open_key(place, settings).await {
         notes.find("key-open-to-others", evidence);
     }
-    match present::look(place, &settings).await {
+    match present::look(place, settings).await {
         Ok(present) => {
             let file = settings.get("ssl_cert_file").map_or("", |setting| setting.value.as_str());
-            certificate::judge(&present.leaf, &present.others, file, notes);
+            super::certificate::judge(&present.leaf, &present.others, file, notes);
             if let Some(flaw) = present::flaw(&present.leaf, &present.others, &[], now) {
                 notes.find("certificate-unfit", flaw);
             }
             match &present.key {
                 Err(why) => notes.find("start-would-fail", why.clone()),
                 Ok(()) => {
-                    if let Err(why) = files_at_start(place, &settings).await {
+                    if let Err(why) = files_at_start(place, settings).await {
                         notes.find("start-would-fail", why);
                     }
                 }
@@ -111,7 +131,12 @@ async fn configuration(place: &mut Place, version: PgVersion, now: OffsetDateTim
     }
 }
 
-async fn hba(place: &mut Place, version: PgVersion, now: OffsetDateTime, notes: &mut Notes<'_>) {
+async fn hba(
+    place: &mut Place,
+    version: PgVersion,
+    (unchecked, now): (bool, OffsetDateTime),
+    notes: &mut Notes<'_>,
+) {
     let path = match place.hba_file(version).await {
         Ok(path) => path,
         Err(failure) => {
@@ -123,5 +148,8 @@ async fn hba(place: &mut Place, version: PgVersion, now: OffsetDateTime, notes: 
         Err(why) => return notes.find("rules-errors", why),
     };
     rules::of(&source, version, now, notes);
+    if unchecked {
+        rules::certificates_that_nobody_checks(&source, version, notes);
+    }
     rules::plaintext(&source, version, notes);
 }

@@ -1,8 +1,9 @@
 //! What pg_hba.conf allows that few people mean. Pure.
 
 use pgseal_conf::PgVersion;
-use pgseal_conf::hba::proof::{Purposes, Question, Verdict, admission, plaintext_path};
+use pgseal_conf::hba::proof::{Purposes, Question, Reach, Verdict, admission, plaintext_path, reach};
 use pgseal_conf::hba::{Channel, ClientCertificate, ConnectionType, Method, Ruleset, Server};
+use pgseal_conf::settings::parse_bool;
 use time::OffsetDateTime;
 
 use super::Notes;
@@ -17,16 +18,30 @@ const SHOWN: usize = 6;
 
 pub(super) fn judge(facts: &Facts, now: OffsetDateTime, notes: &mut Notes<'_>) {
     of(&facts.rules, facts.version, now, notes);
-    if facts.setting("ssl_ca_file").is_empty() {
-        certificates_that_nobody_checks(&facts.rules.ruleset(facts.version), notes);
+    if speaks_tls_without_a_ca(facts.setting("ssl"), facts.setting("ssl_ca_file")) {
+        certificates_that_nobody_checks(&facts.rules, facts.version, notes);
     }
 }
 
-/// Lines that ask for a client certificate where no CA is there to check it (auth.c, `ClientAuthentication`).
-fn certificates_that_nobody_checks(ruleset: &Ruleset, notes: &mut Notes<'_>) {
-    let asking = ruleset.rules.iter().filter(|rule| rule.client_certificate != ClientCertificate::NotAsked);
-    let lines: Vec<String> =
-        asking.map(|rule| format!("line {} {}", rule.line, rule.method.name())).collect();
+/// By those two settings, whether client certificates can be sent and not be checked. Without TLS nobody reaches a line
+/// that asks for one.
+pub(super) fn speaks_tls_without_a_ca(ssl: &str, ssl_ca_file: &str) -> bool {
+    parse_bool(ssl.as_bytes()) == Some(true) && ssl_ca_file.is_empty()
+}
+
+/// Lines that ask for a client certificate where no CA is there to check it (auth.c, `ClientAuthentication`), and that
+/// somebody reaches.
+pub(super) fn certificates_that_nobody_checks(source: &Source, version: PgVersion, notes: &mut Notes<'_>) {
+    let ruleset = source.ruleset(version);
+    let reached = reach(&ruleset.rules, &Question::about(Channel::Tls), &source.world());
+    let lines: Vec<String> = ruleset
+        .rules
+        .iter()
+        .zip(&reached)
+        .filter(|(rule, _)| rule.client_certificate != ClientCertificate::NotAsked)
+        .filter(|(_, state)| !matches!(state, Reach::Dead { .. } | Reach::NotMet))
+        .map(|(rule, _)| format!("line {} {}", rule.line, rule.method.name()))
+        .collect();
     if ruleset.loads() && !lines.is_empty() {
         let evidence = format!("ssl_ca_file is empty, and a certificate is asked for by {}", some(&lines));
         notes.find("client-certificate-uncheckable", evidence);
