@@ -33,6 +33,12 @@ status=$(cat "$work/status")
     exit "$status"
 }
 seconds=$(($(date +%s) - started))
+# Each finding was brought about, named, and not named where all is well.
+if [ $# = 0 ] && ! grep -qE '^([0-9]+) of \1 findings\.$' target/catalogue/README.md; then
+    echo "soak: failed; these findings were not seen named and gone:" >&2
+    grep 'no scenario of this run' target/catalogue/README.md >&2 || :
+    exit 1
+fi
 
 evidence=docs/evidence/soak-$now.md
 mkdir -p docs/evidence

@@ -45,7 +45,6 @@ fn of_rules() -> Vec<Ill> {
         ill("ident-reachable", |living| living.prepend_hba("hostssl all all all ident")),
         ill("dead-line", |living| living.prepend_hba("hostssl all all all scram-sha-256")),
         ill("client-certificate-uncheckable", |living| living.prepend_hba("hostssl all nobody all cert")),
-        ill("socket-trust", |living| living.prepend_hba("local all app trust")),
         ill("rules-errors", |living| living.prepend_hba("hostssl all all all scram-sha-257")),
         // What anybody meets who comes from outside.
         ill("trust-accepted", |living| living.prepend_hba("hostssl all all all trust")),
@@ -148,10 +147,6 @@ fn of_certificates() -> Vec<Ill> {
             ..ill("curve-list-unsupported", |living| {
                 living.append_conf("ssl_ecdh_curve = 'X25519:prime256v1'");
             })
-        },
-        Ill {
-            of: |version| version >= 18,
-            ..ill("no-post-quantum-group", |living| living.append_conf("ssl_groups = 'prime256v1'"))
         },
         ill("key-without-reload", |living| living.append_conf("ssl_passphrase_command = 'echo x'")),
         ill("start-would-fail", |living| {
