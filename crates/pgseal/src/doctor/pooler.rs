@@ -18,11 +18,15 @@ const WITHOUT: &str = "disable";
 /// Asks the console as whom the connection string names.
 pub(super) async fn look(text: &str, notes: &mut Notes<'_>) {
     match told(text).await {
-        Ok((mode, hosts)) => {
-            if let Some(evidence) = unverified(&mode, &hosts) {
-                notes.find("pooler-unverified", evidence);
-            }
-        }
+        Ok((mode, hosts)) => match behind(&mode, &hosts) {
+            Behind::Verified => {}
+            Behind::Unverified(evidence) => notes.find("pooler-unverified", evidence),
+            Behind::Sockets => notes.unseen(
+                "whether PgBouncer has a fallback entry (*) that leads elsewhere than to a socket",
+                "its console lists none before it is used",
+                "its pgbouncer.ini",
+            ),
+        },
         Err(why) => notes.unseen(
             "how PgBouncer verifies the servers behind it",
             why,
@@ -63,13 +67,26 @@ fn pairs(
     })
 }
 
-/// Where somebody else could answer. Over a Unix socket, which an empty host is, nobody can; databases that are made from
-/// a fallback entry are not listed before they are used.
-fn unverified(mode: &str, hosts: &[String]) -> Option<String> {
+/// How the servers behind it are come to.
+#[derive(Debug, PartialEq, Eq)]
+enum Behind {
+    Verified,
+    /// Somebody else could answer.
+    Unverified(String),
+    /// Over Unix sockets, where nobody else can, as far as entries are listed.
+    Sockets,
+}
+
+/// An empty host is a Unix socket; databases that are made from a fallback entry are not listed before they are used.
+fn behind(mode: &str, hosts: &[String]) -> Behind {
     let over_socket = |host: &String| host.is_empty() || host.starts_with('/');
-    let local = !hosts.is_empty() && hosts.iter().all(over_socket);
-    (!local && !mode.starts_with("verify-"))
-        .then(|| format!("PgBouncer's console says server_tls_sslmode = {mode}"))
+    if mode.starts_with("verify-") {
+        Behind::Verified
+    } else if !hosts.is_empty() && hosts.iter().all(over_socket) {
+        Behind::Sockets
+    } else {
+        Behind::Unverified(format!("PgBouncer's console says server_tls_sslmode = {mode}"))
+    }
 }
 
 #[cfg(test)]
@@ -77,16 +94,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_verifies_or_goes_over_a_socket_is_left_alone() {
+    fn whoever_verifies_is_left_alone_and_sockets_leave_a_fallback_open() {
         let hosts = |all: &[&str]| all.iter().map(|host| (*host).to_owned()).collect::<Vec<_>>();
-        for (mode, all, is_found) in [
-            ("verify-full", hosts(&["db"]), false),
-            ("verify-ca", hosts(&[]), false),
-            ("disable", hosts(&["/run/postgresql", ""]), false),
-            ("disable", hosts(&[]), true),
-            ("require", hosts(&["/run/postgresql", "db"]), true),
-        ] {
-            assert_eq!(unverified(mode, &all).is_some(), is_found, "{mode} {all:?}");
+        for (mode, all) in [("verify-full", hosts(&["db"])), ("verify-ca", hosts(&[]))] {
+            assert_eq!(behind(mode, &all), Behind::Verified, "{mode} {all:?}");
+        }
+        assert_eq!(behind("disable", &hosts(&["/run/postgresql", ""])), Behind::Sockets);
+        for (mode, all) in [("disable", hosts(&[])), ("require", hosts(&["/run/postgresql", "db"]))] {
+            assert!(matches!(behind(mode, &all), Behind::Unverified(_)), "{mode} {all:?}");
         }
     }
 }
