@@ -18,7 +18,6 @@ use crate::policy::Policy;
 use crate::report::escape::for_terminal;
 use crate::report::json::{self, SCHEMA_VERSION};
 use crate::report::screen::{Mark, Screen};
-use crate::secure::observe::observe;
 use crate::target::{Asked, Target, connection_subject, login, shown};
 use crate::verify::administrator::administrator;
 
@@ -52,7 +51,8 @@ pub(crate) struct Options {
     /// The least severity that ends with status 1
     #[arg(long, value_enum, value_name = "SEVERITY", default_value_t = Severity::High)]
     fail_on: Severity,
-    /// Every TLS setting with its value, where that comes from, the version's default, and what the wire shows of it
+    /// Every TLS setting with its value, where that comes from, the version's default, and what the wire shows of it by a whole
+    /// scan, of which the server's log has some dozens of lines
     #[arg(long)]
     settings: bool,
     /// Keep what was seen in this file, without any secret: for `doctor --from FILE` of somebody else
@@ -136,14 +136,10 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
         let who = login(&place, &server, &asked)?;
         let session = place.session(&server, &who).await?;
         let found = rows(&session).await;
-        let facts = observe(&mut place, &server, &session, &who).await;
         session.close().await;
         let mut found =
             found.map_err(|why| Failure::new(format!("could not read the settings of {target}: {why}")))?;
-        let unseen = match facts {
-            Ok(facts) => served::beside(&mut found, &facts, target).await,
-            Err(failure) => Some(failure.sentence().to_owned()),
-        };
+        let unseen = served::beside(&mut found, &place, &server, target).await;
         return settings(target, &found, unseen.as_deref(), options.format);
     }
     if options.fix {

@@ -52,6 +52,11 @@ impl Outside {
         Some(Self { host, address, port: facts.port, roots })
     }
 
+    /// Of one of which nothing else is known.
+    pub(super) fn at(address: IpAddr, port: u16) -> Self {
+        Self { host: address.to_string(), address, port, roots: None }
+    }
+
     /// Of a server that a connection string names, by the name that it has there.
     pub(super) fn far(subject: &Subject) -> Option<Self> {
         Some(Self {

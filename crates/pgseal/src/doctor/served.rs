@@ -10,14 +10,22 @@ use time::OffsetDateTime;
 
 use super::outside::{self, Outside};
 use super::settings::Row;
+use crate::place::Place;
 use crate::scan::scanned::{Scanned, Speaker};
-use crate::secure::facts::Facts;
+use crate::secure::observe::at_first;
+use crate::server::process::RunningServer;
 use crate::verify::subject::Subject;
 
 /// Adds to each setting what the wire shows of it; the reason where it was not looked at.
-pub(crate) async fn beside(rows: &mut [Row], facts: &Facts, word: &str) -> Option<String> {
-    match Outside::of(facts) {
-        Some(outside) => told(rows, outside, word).await,
+pub(crate) async fn beside(
+    rows: &mut [Row],
+    place: &Place,
+    server: &RunningServer,
+    word: &str,
+) -> Option<String> {
+    let listened = rows.iter().find(|row| row.name == "listen_addresses").map(|row| row.value.clone());
+    match at_first(place, server, &listened.unwrap_or_default()).await {
+        Some((address, port)) => told(rows, Outside::at(address, port), word).await,
         None => Some("it listens on no address".to_owned()),
     }
 }

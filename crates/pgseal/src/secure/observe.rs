@@ -58,10 +58,7 @@ pub(crate) async fn observe(
     let tls_folder = place.tls_folder().await?;
     let tls_folder_is_there = place.hands.look(&tls_folder).await?.is_some();
     let listens_on = listened(settings.get("listen_addresses").map_or("", |setting| &setting.value)).await;
-    let (addresses, port) = match place.reach(server).await {
-        Some((address, port)) => (vec![address], port),
-        None => (reached(&listens_on), server.port),
-    };
+    let (addresses, port) = reached_from_here(place, server, &listens_on).await;
     let (view, served) = match addresses.first() {
         Some(address) => view::look_closely(*address, port, who).await,
         None => (crate::journal::View::default(), Vec::new()),
@@ -303,6 +300,29 @@ pub(super) fn reached(listened: &[IpAddr]) -> Vec<IpAddr> {
         }
     }
     all
+}
+
+/// Where that server is reached, which listens on these, and at which port.
+async fn reached_from_here(
+    place: &Place,
+    server: &RunningServer,
+    listens_on: &[IpAddr],
+) -> (Vec<IpAddr>, u16) {
+    match place.reach(server).await {
+        Some((address, port)) => (vec![address], port),
+        None => (reached(listens_on), server.port),
+    }
+}
+
+/// The same, of the first address, by the setting alone: for that nobody has to be a superuser.
+pub(crate) async fn at_first(
+    place: &Place,
+    server: &RunningServer,
+    listen_addresses: &str,
+) -> Option<(IpAddr, u16)> {
+    let listens_on = listened(listen_addresses).await;
+    let (addresses, port) = reached_from_here(place, server, &listens_on).await;
+    addresses.first().map(|address| (*address, port))
 }
 
 pub(super) fn specific(listened: &[IpAddr]) -> Vec<IpAddr> {
