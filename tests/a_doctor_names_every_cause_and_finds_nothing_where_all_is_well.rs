@@ -311,22 +311,28 @@ fn what_lies_in_the_persons_own_home_is_named() {
         .expect("it is the test's");
     fs::write(home.join(".pgpass"), "*:*:*:*:x\n").expect("it is the test's");
     fs::set_permissions(home.join(".pgpass"), fs::Permissions::from_mode(0o644)).expect("it is the test's");
-    let service = |further: &str| {
-        let port = living.port();
+    let port = living.port();
+    let service = |own: &str| {
+        // Neither another port, nor the socket, nor another address, whatever its name, is this server.
         let text = format!(
-            "[elsewhere]\nhost=localhost\nport=1\n[socket]\nport={port}\n[own]\nhost=localhost\nport={port}\n{further}"
+            "[elsewhere]\nhost=localhost\nport=1\n[socket]\nport={port}\n\
+             [another]\nhost=localhost\nhostaddr=127.0.0.2\nport={port}\n[own]\n{own}\n"
         );
         fs::write(home.join(".pg_service.conf"), text).expect("it is the test's");
     };
-    service("");
+    service(&format!("host=localhost\nport={port}"));
     let ill = names(doctor(&living, &by).env("PGSSLMODE", "prefer"));
     let new: BTreeSet<&str> = ill.difference(&before).map(String::as_str).collect();
     let own =
         ["environment-without-tls", "home-root-of-another-ca", "password-file-open", "service-without-tls"];
     assert_eq!(new, own.into());
     let said = evidence(doctor(&living, &by).env("PGSSLMODE", "prefer"));
-    assert_eq!(said["service-without-tls"], "[own] has sslmode=prefer");
-    service("sslmode=verify-full\n");
+    assert_eq!(said["service-without-tls"], format!("[own] has sslmode=prefer for localhost:{port}"));
+    // Of a list one is enough; what the service leaves open the environment says.
+    service("host=one,two\nhostaddr=127.0.0.2,127.0.0.1");
+    let by_list = evidence(doctor(&living, &by).env("PGPORT", port.to_string()));
+    assert_eq!(by_list["service-without-tls"], format!("[own] has sslmode=prefer for two:{port}"));
+    service(&format!("host=localhost\nport={port}\nsslmode=verify-full"));
     fs::copy(living.ca_file(), home.join(".postgresql/root.crt")).expect("it is the test's");
     fs::set_permissions(home.join(".pgpass"), fs::Permissions::from_mode(0o600)).expect("it is the test's");
     assert_eq!(names(doctor(&living, &by)), before);
@@ -381,6 +387,10 @@ fn every_finding_of_the_catalogue_is_named_by_a_scenario() {
 fn every_setting_is_told_with_where_it_comes_from_and_every_finding_has_its_page() {
     let by = Account::current();
     let living = healthy(versions()[0]);
+    // For what the wire shows nobody has to be a superuser.
+    let app = living.verb("doctor", &["--settings", "--format", "json"], &by).env("PGUSER", APP);
+    let app = app.env("PGPASSWORD", APP_PASSWORD).run().succeeded().json();
+    assert!(app["wire_unseen"].is_null(), "{app:#}");
     let ran = living.verb("doctor", &["--settings", "--format", "json"], &by).run().succeeded();
     Schema::of("settings").admits(&ran.json());
     let rows = ran.json()["settings"].as_array().expect("a list").clone();

@@ -7,8 +7,9 @@ use pgseal_conf::{PgVersion, UnknownVersion};
 use pgseal_wire::Session;
 use time::OffsetDateTime;
 
+use super::client_side::{self, Reached};
 use super::outside::{self, Outside};
-use super::{Examined, Notes, Unseen, client_side, inside, peers, pooler, release, rules, settings};
+use super::{Examined, Notes, Unseen, inside, peers, pooler, release, rules, settings};
 use crate::export::Dates;
 use crate::failure::{Failure, Result};
 use crate::hba::fetch::over_sql;
@@ -40,7 +41,9 @@ pub(crate) async fn examine(text: &str, policy: &Policy, now: OffsetDateTime) ->
     if scanned.speaker() == Speaker::PgBouncer {
         pooler::look(text, &mut notes).await;
     }
-    client_side::look(scanned.known.chains.first().map(Vec::as_slice), Some(subject.port), &mut notes);
+    let chain = scanned.known.chains.first().map(Vec::as_slice);
+    let reached = Reached { addresses: &subject.addresses, port: subject.port, everywhere: false };
+    client_side::look(chain, Some(reached), &mut notes).await;
     for what in
         ["key, certificate and revocation files, and whether a restart would work", "the server's log"]
     {

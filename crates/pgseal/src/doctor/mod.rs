@@ -26,6 +26,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use self::bundle::Known;
+use self::client_side::Reached;
 use self::outside::Outside;
 use crate::export::Dates;
 use crate::failure::{Failure, Result};
@@ -210,7 +211,12 @@ async fn running(
         outside::look(from_outside, policy, now, notes).await;
     }
     let chain = facts.certificate.as_ref().ok().map(Present::chain);
-    client_side::look(chain.as_deref(), Some(facts.port), notes);
+    let reached = Reached {
+        addresses: &facts.addresses,
+        port: facts.port,
+        everywhere: !place.is_contained() && settings::listens_everywhere(facts.setting("listen_addresses")),
+    };
+    client_side::look(chain.as_deref(), Some(reached), notes).await;
 }
 
 /// The wish of somebody who wants to know and not to change.

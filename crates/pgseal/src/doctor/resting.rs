@@ -125,7 +125,7 @@ async fn certificate(
                     }
                 }
             }
-            client_side::look(Some(&present.chain()), None, notes);
+            client_side::look(Some(&present.chain()), None, notes).await;
         }
         Err(why) => notes.find("start-would-fail", why),
     }

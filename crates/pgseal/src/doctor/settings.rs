@@ -67,7 +67,12 @@ pub(super) fn judge(settings: &BTreeMap<String, Setting>, version: PgVersion, no
         notes.find("no-post-quantum-group", format!("ssl_groups = '{groups}'"));
     }
     let listened = value("listen_addresses");
-    if listened.split(',').any(|word| matches!(word.trim(), "*" | "0.0.0.0" | "::")) {
+    if listens_everywhere(listened) {
         notes.find("listens-everywhere", format!("listen_addresses = '{listened}'"));
     }
+}
+
+/// Whether `listen_addresses` names every address of the machine.
+pub(super) fn listens_everywhere(listen_addresses: &str) -> bool {
+    listen_addresses.split(',').any(|word| matches!(word.trim(), "*" | "0.0.0.0" | "::"))
 }
