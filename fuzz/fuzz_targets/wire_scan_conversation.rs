@@ -8,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
 use pgseal_fuzz::tls::{message, record, server_hello};
 use pgseal_wire::scan::hello::{Flight, Offer, Protocol};
 use pgseal_wire::scan::{
-    Answer, End, Estimate, Failed, Knowledge, MOST_CONNECTIONS, Outcome, Probe, SslReply, StrayReply, Wish,
+    Answer, End, Estimate, Failed, Knowledge, MOST_CONNECTIONS, Outcome, Probe, Renegotiation, SslReply, StrayReply, Wish,
     learn, next_probes, unfinished,
 };
 use pgseal_wire::{AuthenticationRequest, ServerError};
@@ -72,6 +72,10 @@ impl Server<'_> {
             Probe::Login { .. } => Answer::Login(self.reply(), Err(self.failed())),
             Probe::Direct { .. } => Answer::Direct(Err(self.failed())),
             Probe::Stuffed => Answer::Stuffed(self.reply(), Ok(self.outcome())),
+            Probe::Renegotiation => {
+                let said = String::from_utf8_lossy(&self.bytes()).into_owned();
+                Answer::Renegotiation(self.reply(), Renegotiation::Unknown(said))
+            }
             Probe::Stray => Answer::Stray(StrayReply::Said(self.bytes())),
         }
     }

@@ -8,6 +8,7 @@ use pgseal_pki::public_key::KeyKind;
 use super::candidates;
 use super::hello::{CertificateRequest, Heard, Protocol};
 use super::hunt::Hunt;
+use super::probe::Renegotiation;
 use super::probe::{Failed, Outcome, Seen, SslReply, Startup, StrayReply, Stuffing};
 use super::told::Told;
 
@@ -16,7 +17,7 @@ use super::told::Told;
 pub struct Wish {
     /// The posture only, in at most six connections.
     pub quick: bool,
-    /// Also what leaves traces: words in clear before the handshake, stray bytes.
+    /// Also what leaves traces: words in clear before the handshake, stray bytes, a second handshake.
     pub intrusive: bool,
 }
 
@@ -66,6 +67,8 @@ pub struct Knowledge {
     pub stuffing: Option<Stuffing>,
     /// What became of bytes that no protocol has; likewise.
     pub stray: Option<StrayReply>,
+    /// What became of a hello inside a session; likewise.
+    pub renegotiation: Option<Renegotiation>,
     /// Connections that were tried.
     pub connections: u32,
     /// About so many lines in the server's log, at its default settings.

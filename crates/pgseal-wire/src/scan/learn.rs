@@ -3,7 +3,7 @@
 use super::hello::{Heard, Offer, Protocol};
 use super::hunt::Hunt;
 use super::knowledge::{Knowledge, StartupKey};
-use super::probe::{Answer, End, Failed, Outcome, Probe, Question, SslReply, Stuffing};
+use super::probe::{Answer, End, Failed, Outcome, Probe, Question, Renegotiation, SslReply, Stuffing};
 use super::told::Told;
 use super::{candidates, log};
 use crate::message::SqlState;
@@ -53,6 +53,10 @@ pub fn learn(known: &mut Knowledge, probe: &Probe, answer: Answer) {
             known.stuffing = Some(stuffing(known, &ssl, result));
         }
         (Probe::Stray, Answer::Stray(reply)) => known.stray = Some(reply),
+        (Probe::Renegotiation, Answer::Renegotiation(ssl, told)) => {
+            ssl_reply(known, ssl);
+            known.renegotiation = Some(told);
+        }
         (probe, Answer::NoSocket { text, .. }) => no_socket(known, probe, text),
         // An answer to another question tells nothing.
         _ => {}
@@ -80,6 +84,7 @@ fn no_socket(known: &mut Knowledge, probe: &Probe, text: String) {
             known.direct.entry(*alpn).or_insert(Err(Failed::because(text)));
         }
         Probe::Stuffed => known.stuffing = Some(Stuffing::Unknown(text)),
+        Probe::Renegotiation => known.renegotiation = Some(Renegotiation::Unknown(text)),
         Probe::Stray => known.stray = Some(super::probe::StrayReply::Unknown(text)),
     }
 }

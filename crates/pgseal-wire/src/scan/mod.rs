@@ -17,6 +17,8 @@ mod learn;
 mod log;
 mod plan;
 mod probe;
+mod renegotiation;
+mod sealed;
 mod told;
 
 pub use driver::{Limits, Recording, Target, greet, scan, scan_recorded};
@@ -26,6 +28,7 @@ pub use knowledge::{Features, Knowledge, MOST_CONNECTIONS, StartupKey, Wish};
 pub use learn::learn;
 pub use plan::{next_probes, unfinished};
 pub use probe::{
-    Answer, End, Failed, Outcome, Probe, Question, Seen, SslReply, Startup, StrayReply, Stuffing,
+    Answer, End, Failed, Outcome, Probe, Question, Renegotiation, Seen, SslReply, Startup, StrayReply,
+    Stuffing,
 };
 pub use told::Told;

@@ -151,6 +151,10 @@ fn all(known: &Knowledge, chosen: &mut Chosen<'_>) {
         {
             chosen.once(known.stuffing.is_some(), Probe::Stuffed);
         }
+        // No newer version has it.
+        if known.version(Protocol::Tls1_2).is_yes() {
+            chosen.once(known.renegotiation.is_some(), Probe::Renegotiation);
+        }
         if known.direct.get(&true).is_some_and(Result::is_ok) {
             chosen.once(known.direct.contains_key(&false), Probe::Direct { alpn: false });
         }

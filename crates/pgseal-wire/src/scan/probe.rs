@@ -37,6 +37,8 @@ pub enum Probe {
     Stuffed,
     /// Intrusive: bytes that no protocol has.
     Stray,
+    /// Intrusive: a second handshake within a session of TLS 1.2, begun by the client.
+    Renegotiation,
 }
 
 /// What a hello is to tell.
@@ -112,6 +114,8 @@ pub enum Answer {
     Stuffed(SslReply, Result<Outcome, Failed>),
     /// To stray bytes.
     Stray(StrayReply),
+    /// To a hello inside a session: what was said to `SSLRequest`, and what became of the hello.
+    Renegotiation(SslReply, Renegotiation),
 }
 
 impl Answer {
@@ -250,6 +254,17 @@ pub enum Stuffing {
     HungUp(String),
     /// It was passed over: what was said under TLS was answered.
     Ignored,
+    /// It could not be told.
+    Unknown(String),
+}
+
+/// What became of a hello inside a session of TLS 1.2.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Renegotiation {
+    /// The server entered the handshake: it answered with a `ServerHello`.
+    Entered,
+    /// It refused with the alert that there is for it, `no_renegotiation` (RFC 5246, 7.2.2).
+    Refused,
     /// It could not be told.
     Unknown(String),
 }

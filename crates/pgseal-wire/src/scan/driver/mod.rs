@@ -4,6 +4,7 @@
 mod clear;
 mod hello;
 mod pace;
+mod renegotiate;
 mod secure;
 mod single;
 
@@ -208,6 +209,7 @@ impl Talk {
             Probe::Direct { alpn } => secure::direct(self, socket, *alpn, deadline).await,
             Probe::Stray => Answer::Stray(clear::stray(socket, deadline, self.limits.probe).await),
             Probe::Stuffed => secure::stuffed(self, socket, deadline).await,
+            Probe::Renegotiation => renegotiate::ask(self, socket, deadline).await,
         }
     }
 }

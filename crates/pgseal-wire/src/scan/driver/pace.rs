@@ -69,7 +69,7 @@ impl Pace {
         let reply = |reply: &SslReply| matches!(reply, SslReply::Error(error) if full(error));
         let so = match answer {
             Answer::NoSocket { refused, .. } => *refused && matches!(known.reached, Some(Ok(()))),
-            Answer::Hello { ssl, .. } | Answer::GssEnc(ssl, _) => reply(ssl),
+            Answer::Hello { ssl, .. } | Answer::GssEnc(ssl, _) | Answer::Renegotiation(ssl, _) => reply(ssl),
             Answer::Startup(one) => outcome(one),
             Answer::Login(ssl, result) => {
                 reply(ssl) || result.as_ref().is_ok_and(|seen| outcome(&seen.outcome))

@@ -13,7 +13,7 @@ use rustls::client::{
 };
 use rustls::pki_types::{DnsName, ServerName};
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, HandshakeKind, NamedGroup, SignatureScheme};
+use rustls::{ClientConfig, HandshakeKind, NamedGroup, SignatureScheme, SupportedProtocolVersion};
 use tokio_rustls::TlsConnector;
 
 use super::super::probe::{Answer, Failed, Outcome, Seen, SslReply};
@@ -75,7 +75,7 @@ impl ClientSessionStore for Sessions {
 
 /// Sends no client certificate, and remembers whether one was asked for, and from whom.
 #[derive(Debug, Default)]
-struct Asked {
+pub(super) struct Asked {
     asked: AtomicBool,
     authorities: Mutex<Vec<Vec<u8>>>,
 }
@@ -185,6 +185,28 @@ async fn inside(talk: &Talk, shaken: Shaken, replication: bool, deadline: Deadli
     seen
 }
 
+/// A client that trusts everybody, and sends nothing.
+pub(super) fn listening(
+    versions: &[&'static SupportedProtocolVersion],
+    verifier: Verifier,
+    asked: Arc<Asked>,
+) -> Result<ClientConfig, Failed> {
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&PROVIDER))
+        .with_protocol_versions(versions)
+        .map_err(|error| Failed::because(error.to_string()))?;
+    Ok(builder
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_client_cert_resolver(asked as Arc<dyn ResolvesClientCert>))
+}
+
+/// What rustls is to take for the server's name; only a name of DNS is sent.
+pub(super) fn named(talk: &Talk, config: &mut ClientConfig) -> ServerName<'static> {
+    let name = talk.target.server_name.as_deref().and_then(dns_name);
+    config.enable_sni = name.is_some();
+    name.unwrap_or_else(|| ServerName::from(talk.target.address.ip()))
+}
+
 /// Does the handshake.
 pub(super) async fn shake(
     talk: &Talk,
@@ -196,18 +218,10 @@ pub(super) async fn shake(
     let verifier = Verifier::for_listening(PROVIDER.signature_verification_algorithms);
     let record = verifier.record();
     let asked = Arc::new(Asked::default());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&PROVIDER))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| Failed::because(error.to_string()))?;
-    let mut config = builder
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_client_cert_resolver(Arc::clone(&asked) as Arc<dyn ResolvesClientCert>);
+    let mut config = listening(rustls::DEFAULT_VERSIONS, verifier, Arc::clone(&asked))?;
     config.resumption = Resumption::store(Arc::clone(&sessions) as Arc<dyn ClientSessionStore>);
     config.alpn_protocols = alpn.map(<[u8]>::to_vec).into_iter().collect();
-    let name = talk.target.server_name.as_deref().and_then(dns_name);
-    config.enable_sni = name.is_some();
-    let name = name.unwrap_or_else(|| ServerName::from(talk.target.address.ip()));
+    let name = named(talk, &mut config);
     let connecting = TlsConnector::from(Arc::new(config)).connect(name, socket).into_fallible();
     match deadline.wait(Step::Handshake, connecting).await {
         Ok(Ok(stream)) => Ok(Shaken { stream, verified: record.take(), asked, sessions }),

@@ -49,6 +49,19 @@ impl Offer {
         if self.protocol == Protocol::Ssl2 {
             return ssl2_hello(random);
         }
+        let record_version = self.protocol.min(Protocol::Tls1_0);
+        record(22, record_version, &self.message(server_name, alpn, random, &[]))
+    }
+
+    /// The hello as a message without a record. `verify_data` is that of the client's Finished where a session is to be
+    /// negotiated anew (RFC 5746, 3.5), and empty at its beginning.
+    pub(in crate::scan) fn message(
+        &self,
+        server_name: Option<&str>,
+        alpn: bool,
+        random: &[u8; 32],
+        verify_data: &[u8],
+    ) -> Vec<u8> {
         let mut body = Vec::with_capacity(1024);
         body.extend(self.protocol.min(Protocol::Tls1_2).code().to_be_bytes());
         body.extend(random);
@@ -62,10 +75,9 @@ impl Offer {
             body.extend([2, 1, 0]);
         }
         if self.protocol > Protocol::Ssl3 {
-            body.extend(sized(&self.extensions(server_name, alpn)));
+            body.extend(sized(&self.extensions(server_name, alpn, verify_data)));
         }
-        let record_version = self.protocol.min(Protocol::Tls1_0);
-        record(22, record_version, &message(1, &body))
+        message(1, &body)
     }
 
     fn suites_with_signals(&self) -> Vec<u16> {
@@ -79,7 +91,7 @@ impl Offer {
         suites
     }
 
-    fn extensions(&self, server_name: Option<&str>, alpn: bool) -> Vec<u8> {
+    fn extensions(&self, server_name: Option<&str>, alpn: bool, verify_data: &[u8]) -> Vec<u8> {
         let mut all = Vec::new();
         let mut add = |kind: u16, content: Vec<u8>| {
             all.extend(kind.to_be_bytes());
@@ -111,7 +123,8 @@ impl Offer {
             add(22, Vec::new());
             add(23, Vec::new());
             add(35, Vec::new());
-            add(0xff01, vec![0]);
+            let length = u8::try_from(verify_data.len()).unwrap_or(0);
+            add(0xff01, [&[length][..], verify_data].concat());
         }
         all
     }

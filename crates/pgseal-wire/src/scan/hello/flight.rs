@@ -68,6 +68,32 @@ impl Heard {
     }
 }
 
+/// Takes the first record off these bytes, once it is whole: its type, and what it holds.
+pub(in crate::scan) fn take_record(bytes: &mut Vec<u8>) -> Result<Option<(u8, Vec<u8>)>, Fault> {
+    let Some((&[kind, major, _, high, low], _)) = bytes.split_first_chunk::<5>() else {
+        let begins = bytes.first().is_none_or(|first| (20..=23).contains(first));
+        return if begins { Ok(None) } else { Err(not_tls(bytes)) };
+    };
+    if !(20..=23).contains(&kind) || major != 3 {
+        return Err(not_tls(bytes));
+    }
+    let length = usize::from(u16::from_be_bytes([high, low]));
+    if length > MAX_RECORD {
+        return Err(Fault::TooLong { what: "a record", length, limit: MAX_RECORD });
+    }
+    if bytes.len() < length + 5 {
+        return Ok(None);
+    }
+    let rest = bytes.split_off(length + 5);
+    let mut record = std::mem::replace(bytes, rest);
+    record.drain(..5);
+    Ok(Some((kind, record)))
+}
+
+fn not_tls(bytes: &[u8]) -> Fault {
+    Fault::NotTls(bytes.iter().take(16).copied().collect())
+}
+
 /// A flight that is being received.
 #[derive(Debug, Default)]
 pub struct Flight {
@@ -123,27 +149,11 @@ impl Flight {
                 None => Ok(None),
             };
         }
-        let Some((&[kind, major, _, high, low], _)) = self.records.split_first_chunk::<5>() else {
-            return if (20..=23).contains(&first) { Ok(None) } else { Err(self.not_tls()) };
-        };
-        if !(20..=23).contains(&kind) || major != 3 {
-            return Err(self.not_tls());
-        }
-        let length = usize::from(u16::from_be_bytes([high, low]));
-        if length > MAX_RECORD {
-            return Err(Fault::TooLong { what: "a record", length, limit: MAX_RECORD });
-        }
-        if self.records.len() < length + 5 {
-            return Ok(None);
-        }
-        let rest = self.records.split_off(length + 5);
-        let mut record = std::mem::replace(&mut self.records, rest);
-        record.drain(..5);
-        Ok(Some((kind, record)))
+        take_record(&mut self.records)
     }
 
     fn not_tls(&self) -> Fault {
-        Fault::NotTls(self.records.iter().take(16).copied().collect())
+        not_tls(&self.records)
     }
 
     fn record(&mut self, kind: u8, content: &[u8]) {

@@ -9,6 +9,8 @@ mod reader;
 mod tests;
 
 pub use client::Offer;
+pub(super) use client::record;
+pub(super) use flight::take_record;
 pub use flight::{Fault, Flight, Heard};
 pub use message::{CertificateRequest, KeyExchange, ServerHello};
 pub use protocol::Protocol;

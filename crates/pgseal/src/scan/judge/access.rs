@@ -1,6 +1,6 @@
 //! Who is let in, and how: without TLS, without a password, with a weak one; and the holes that intrusive probes look for.
 
-use pgseal_wire::scan::{Outcome, SslReply, StartupKey, Stuffing};
+use pgseal_wire::scan::{Outcome, Renegotiation, SslReply, StartupKey, Stuffing};
 
 use super::super::authentication::Met;
 use super::super::scanned::Scanned;
@@ -22,6 +22,12 @@ pub(super) fn findings(scanned: &Scanned) -> Vec<Finding> {
         find(
             "stuffing-accepted",
             format!("a startup packet sent in clear before the handshake was answered: {said}"),
+        );
+    }
+    if known.renegotiation == Some(Renegotiation::Entered) {
+        find(
+            "renegotiation-by-client",
+            "a hello inside a session of TLS 1.2 was answered by a ServerHello".to_owned(),
         );
     }
     // Plaintext without a password, or with the password itself, is as bad as it gets.

@@ -10,7 +10,7 @@ use super::super::authentication::Met;
 use super::super::judge::accepted;
 use super::super::report::Report;
 use super::super::scanned::Speaker;
-use super::{intrusive, verbose};
+use super::{intrusive, renegotiation, verbose};
 use crate::findings::{Finding, Severity};
 use crate::report::escape::for_terminal;
 use crate::report::fact::Fact;
@@ -93,6 +93,7 @@ fn of_a_server(report: &Report) -> Vec<Fact> {
     for (title, told) in [
         ("words before TLS", intrusive::stuffing_line(report)),
         ("stray bytes", intrusive::stray_line(report)),
+        ("renegotiation", renegotiation::line(report)),
     ] {
         lines.extend(told.map(|(mark, text)| Fact::new(mark, title, text)));
     }

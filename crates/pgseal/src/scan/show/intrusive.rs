@@ -4,6 +4,7 @@ use pgseal_wire::scan::{StrayReply, Stuffing};
 use serde::Serialize;
 
 use super::super::report::Report;
+use super::renegotiation;
 use crate::report::screen::Mark;
 
 /// What `--intrusive` found out.
@@ -13,6 +14,8 @@ pub(super) struct IntrusiveRow {
     stuffing_said: Option<String>,
     stray_bytes: &'static str,
     stray_bytes_said: Option<String>,
+    renegotiation: &'static str,
+    renegotiation_said: Option<String>,
 }
 
 impl IntrusiveRow {
@@ -24,7 +27,15 @@ impl IntrusiveRow {
         }
         let (stuffing, stuffing_said) = stuffing(known.stuffing.as_ref());
         let (stray_bytes, stray_bytes_said) = stray(known.stray.as_ref());
-        Some(Self { stuffing, stuffing_said, stray_bytes, stray_bytes_said })
+        let (renegotiation, renegotiation_said) = renegotiation::words(report);
+        Some(Self {
+            stuffing,
+            stuffing_said,
+            stray_bytes,
+            stray_bytes_said,
+            renegotiation,
+            renegotiation_said,
+        })
     }
 }
 

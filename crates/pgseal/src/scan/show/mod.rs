@@ -4,5 +4,6 @@ pub(crate) mod document;
 pub(crate) mod fleet;
 pub(crate) mod human;
 mod intrusive;
+mod renegotiation;
 pub(crate) mod row;
 mod verbose;
