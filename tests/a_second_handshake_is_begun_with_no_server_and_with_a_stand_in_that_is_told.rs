@@ -119,11 +119,8 @@ impl OpensslServer {
             word.write_all(&refuses("28000", "no pg_hba.conf entry for a stand-in"))?;
         }
         let said = BufReader::new(child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?);
-        let mut address = None;
-        let mut lines = said.lines();
-        while let (None, Some(line)) = (&address, lines.next()) {
-            address = line?.strip_prefix("ACCEPT ").map(str::to_owned);
-        }
+        let mut lines = said.lines().map_while(Result::ok);
+        let address = lines.find_map(|line| line.strip_prefix("ACCEPT ").map(str::to_owned));
         // What it says further is of no interest, and must not stop it.
         thread::spawn(move || lines.for_each(drop));
         Ok(Self { child, address: address.ok_or(io::ErrorKind::UnexpectedEof)? })
