@@ -9,12 +9,29 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::harness::{
-    Account, Contained, Install, Living, PASSWORD, Ran, Schema, docker, holds, images, record, seen_by,
-    served, versions_in_turn, watched,
+    Account, Composed, Contained, Install, Living, PASSWORD, Projected, Ran, Schema, docker, holds, images,
+    record, seen_by, served, versions_in_turn, watched,
 };
 
 /// What every container of a rehearsal is called, with a number behind it.
 const NAME: &str = "pgseal-drill-";
+/// As people have one.
+const FILE: &str = "compose.yaml";
+const PROJECT: &str = "services:
+  postgres:
+    image: @IMAGE@
+    container_name: @NAME@
+    environment:
+      POSTGRES_USER: admin
+      POSTGRES_PASSWORD: securepassword
+      POSTGRES_DB: mydb
+    volumes:
+      - data:/var/lib/postgresql@DATA@
+    ports:
+      - \"127.0.0.1:@PORT@:5432\"
+volumes:
+  data:
+";
 /// A docker client in front of the real one. When psql is to be told something, somebody else tries to come in from
 /// outside, with the password that docker knows; then what it is told is written down.
 const EAVESDROPPER: &str = r#"#!/bin/sh
@@ -93,14 +110,60 @@ fn a_container_is_rehearsed_in_another_one_of_its_image() {
     contained.secure(&[]).run().succeeded();
     let (files, started) = (contained.files(), contained.started());
     let ran = contained.verb("rotate", &["--drill", "--format", "json"]).run().succeeded();
-    let told = ran.never_mentions(PASSWORD).json();
+    rehearsed_in_a_container(&ran.never_mentions(PASSWORD), &contained.sql("SHOW server_version"));
+    assert_eq!((contained.files(), contained.started()), (files, started));
+    record("a container's rotation is rehearsed in another one of its image", 1);
+}
+
+/// What was rehearsed was a server of that version, in a container that is gone.
+#[track_caller]
+fn rehearsed_in_a_container(ran: &Ran, version: &str) {
+    let told = ran.json();
     Schema::of("rotate-drill").admits(&told);
     assert_eq!(told["rotation"]["state"], "rotated", "{told:#}");
-    assert_eq!((contained.files(), contained.started()), (files, started));
+    assert_eq!(told["pg_version"], version, "{told:#}");
+    assert_eq!(told["rotation"]["pg_version"], version, "{told:#}");
+    let target = told["rotation"]["target"].as_str().unwrap_or_default();
+    let name = target.strip_prefix("container:").unwrap_or_default();
+    assert!(name.starts_with(NAME), "{told:#}");
     let all = docker(&["ps", "--all", "--format", "{{.Names}}"]).succeeded();
-    let ours = all.stdout().lines().filter(|name| name.starts_with(NAME));
-    assert_eq!(ours.count(), 0, "{all}");
-    record("a container's rotation is rehearsed in another one of its image", 1);
+    assert!(!all.stdout().lines().any(|other| other == name), "{all}");
+}
+
+#[test]
+fn a_compose_service_is_rehearsed_in_a_container_of_its_image() {
+    let image = images().remove(0);
+    let project = Projected::new(2);
+    // From 18 on the data lies in a folder of its version below the mount.
+    let data = if image.contains(":18") { "" } else { "/data" };
+    project.file(FILE, &PROJECT.replace("@IMAGE@", &image).replace("@DATA@", data));
+    project.up();
+    project.wait_until_it_answers();
+    project.secure(FILE, &["--enforce"]).run().succeeded();
+    let state = || (project.inspect("{{.Id}} {{.State.StartedAt}}"), served(project.port()));
+    let before = state();
+    let version = project.psql_inside("SHOW server_version").succeeded().stdout().trim().to_owned();
+    let target = format!("{FILE}#postgres");
+    let ran = project.verb("rotate", &target, &["--drill", "--format", "json"]).run().succeeded();
+    rehearsed_in_a_container(&ran.never_mentions("securepassword"), &version);
+    assert_eq!(state(), before);
+    let history = project.verb("history", &target, &["--format", "json"]).run().succeeded().json();
+    assert_eq!(history["changes"].as_array().map(Vec::len), Some(1), "{history:#}");
+    record("a compose service's rotation is rehearsed in a container of its image", 1);
+}
+
+#[test]
+fn a_folder_of_ups_in_a_container_is_rehearsed_in_another_one_of_its_image() {
+    let image = images().pop().unwrap();
+    let composed = Composed::new(2, &Account::current());
+    composed.up(&["--image", &image]).run().succeeded();
+    let state = || (composed.times(), served(composed.port()));
+    let before = state();
+    let version = composed.psql_inside("SHOW server_version").succeeded().stdout().trim().to_owned();
+    let ran = composed.verb("rotate", &["--drill", "--format", "json"]).run().succeeded();
+    rehearsed_in_a_container(&ran, &version);
+    assert_eq!(state(), before);
+    record("a compose service's rotation is rehearsed in a container of its image", 1);
 }
 
 /// Docker's client that writes down what psql is told, where it is.

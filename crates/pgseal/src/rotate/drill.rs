@@ -18,9 +18,9 @@ use super::contained;
 use crate::failure::{Failure, Result};
 use crate::interrupt::{Shield, interruptible};
 use crate::journal::fresh_id;
+use crate::place::Place;
 use crate::place::call::Input;
 use crate::place::docker::Docker;
-use crate::place::{Layout, Place};
 use crate::privilege::secret::Secret;
 use crate::privilege::user::running_as_root;
 use crate::privilege::{files, trusted};
@@ -128,9 +128,10 @@ async fn copied(place: &mut Place, facts: &Facts) -> Result<Copied> {
 }
 
 async fn rehearse(stand: &mut Stand, place: &mut Place, pid: i32, copied: &Copied) -> Result<Value> {
-    match &place.layout {
-        Layout::Container(_) => stand.start_container(place).await?,
-        _ => stand.start_here(place, pid).await?,
+    if place.is_contained() {
+        stand.start_container(place).await?;
+    } else {
+        stand.start_here(place, pid).await?;
     }
     let mut there = Target::place(&stand.target).await?;
     let conf = there.data.join("postgresql.conf");
@@ -158,12 +159,11 @@ impl Stand {
         let folder = parent.join(format!("pgseal-drill-{}", fresh_id()?));
         files::make_folder(&folder, PASSABLE)
             .map_err(|error| Failure::io("make the folder", &folder, &error))?;
-        let container = match place.layout {
-            Layout::Container(_) => {
-                let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                Some((name, Docker::find().await?))
-            }
-            _ => None,
+        let container = if place.is_contained() {
+            let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            Some((name, Docker::find().await?))
+        } else {
+            None
         };
         let target = match &container {
             Some((name, _)) => format!("container:{name}"),
