@@ -82,7 +82,7 @@ async fn carry_out(
 ) -> Result<Done> {
     let mut place = Target::place(word).await?;
     place.written_as_root_in(wish.as_root.iter().cloned());
-    let _folder = lock_of_folder(&place)?;
+    *under_way.folder.borrow_mut() = lock_of_folder(&place)?;
     *under_way.lock.borrow_mut() = Some(place.lock().await?);
     let recovered = left_behind(&mut place, only_plan).await?;
     let server = place.running().await?;

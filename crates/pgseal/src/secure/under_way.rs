@@ -26,6 +26,8 @@ use crate::target::Target;
 pub(crate) struct UnderWay {
     /// Held to the end, so that nobody comes between a failure and its rollback.
     pub(crate) lock: RefCell<Option<Lock>>,
+    /// The same for the folder of `up`, where a verb works under its lock as well.
+    pub(crate) folder: RefCell<Option<Lock>>,
     begun: RefCell<Option<(Journal, Change)>>,
     /// What a signal waits for.
     pub(crate) shield: Shield,
