@@ -201,6 +201,7 @@ async fn living(errand: &Errand<'_>, mut place: Place, recovered: Option<String>
     } else {
         pending::settle(&mut place, &server, &held, &who, &under_way.shield).await?
     };
+    under_way.settled.borrow_mut().clone_from(&settled);
     let mut facts = observe(&mut place, &server, &held, &who).await?;
     facts.newer_source = newer_source(&place, &facts)?;
     if wish.enforce && !wish.even_if_locked_out {

@@ -35,6 +35,8 @@ pub(crate) struct UnderWay {
     stands: RefCell<Option<Held>>,
     /// A change that nobody had finished, where this run only looks.
     pub(crate) unfinished: RefCell<Option<Unfinished>>,
+    /// A change made while the server was down, and proved by this run.
+    pub(crate) settled: RefCell<Option<String>>,
     /// How many of the change's files may have been written.
     pub(crate) reached: Cell<usize>,
 }
@@ -72,12 +74,17 @@ impl UnderWay {
 
     /// What became of a run: where it failed after a change had begun, that is taken back first.
     pub(crate) async fn ended<T>(&self, word: &str, outcome: Result<T>) -> Result<T> {
-        match (outcome, self.begun.take()) {
+        let failure = match (outcome, self.begun.take()) {
             (Err(failure), Some((journal, change))) => {
-                Err(take_back(word, &journal, &change, self.reached.get(), failure).await)
+                take_back(word, &journal, &change, self.reached.get(), failure).await
             }
-            (outcome, _) => outcome,
-        }
+            (Err(failure), None) => failure,
+            (Ok(done), _) => return Ok(done),
+        };
+        let settled = self.settled.borrow().as_ref().map(|id| {
+            format!("change {id}, made while the server was down, was proved before that, and stands")
+        });
+        Err(failure.because_all(settled))
     }
 }
 
