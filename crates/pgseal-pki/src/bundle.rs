@@ -223,9 +223,11 @@ fn instead_of_pem(bytes: &[u8]) -> BundleError {
     if in_der || bytes.strip_prefix(&[0x30, 0x80]).is_some_and(starts_with_three) {
         return BundleError::Pkcs12;
     }
-    // ContentInfo ::= SEQUENCE { contentType OBJECT IDENTIFIER, … }, of signedData (RFC 2315 section 14).
+    // ContentInfo ::= SEQUENCE { contentType OBJECT IDENTIFIER, … }, of signedData (RFC 2315 section 14), of
+    // indefinite length where it was made in a stream.
     let outer = crate::der::expect(bytes, crate::der::SEQUENCE);
-    if outer.is_some_and(|(outer, _)| outer.content.starts_with(SIGNED_DATA)) {
+    let in_der = outer.is_some_and(|(outer, _)| outer.content.starts_with(SIGNED_DATA));
+    if in_der || bytes.strip_prefix(&[0x30, 0x80]).is_some_and(|content| content.starts_with(SIGNED_DATA)) {
         return BundleError::Pkcs7;
     }
     BundleError::NoBlock

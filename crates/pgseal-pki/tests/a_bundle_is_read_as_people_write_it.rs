@@ -77,6 +77,10 @@ fn what_is_given_instead_of_pem_is_named() {
         openssl(&["pkcs12", "-export", "-in", both.to_str().unwrap(), "-passout", "pass:x"], b"").stdout;
     let pkcs7 =
         openssl(&["crl2pkcs7", "-nocrl", "-certfile", both.to_str().unwrap(), "-outform", "der"], b"").stdout;
+    // A message made in a stream: the same within a length that is not told beforehand.
+    assert_eq!(pkcs7[..2], [0x30, 0x82]);
+    let streamed = [&[0x30, 0x80], &pkcs7[4..], &[0, 0]].concat();
+    openssl(&["pkcs7", "-inform", "der", "-noout"], &streamed);
     let encrypted =
         openssl(&["pkcs8", "-topk8", "-outform", "der", "-in", pem, "-passout", "pass:x"], b"").stdout;
     let pkcs1 = openssl(&["rsa", "-traditional", "-outform", "der", "-in", pem], b"").stdout;
@@ -87,6 +91,7 @@ fn what_is_given_instead_of_pem_is_named() {
         (&encrypted, BundleError::KeyInDer),
         (&pkcs12, BundleError::Pkcs12),
         (&pkcs7, BundleError::Pkcs7),
+        (&streamed, BundleError::Pkcs7),
         (b"", BundleError::Empty),
         (b" \r\n\t", BundleError::Empty),
         (b"hello", BundleError::NoBlock),
