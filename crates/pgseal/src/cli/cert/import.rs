@@ -1,6 +1,6 @@
 //! `pgseal cert import`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use pgseal_pki::{
@@ -58,7 +58,7 @@ pub(crate) struct Options {
 pub(super) fn run(options: &Options) -> Result<Outcome> {
     let now = OffsetDateTime::now_utc();
     let key = read_key(options)?;
-    let ordered = chain_of(&options.file, &key)?;
+    let ordered = chain_of(options, &key)?;
     let client =
         ordered.leaf.extended_key_usage().is_some_and(|usage| usage.client_auth() && !usage.server_auth());
     let purpose = if client { Purpose::Client } else { Purpose::Server };
@@ -144,9 +144,10 @@ fn read_key(options: &Options) -> Result<KeyPem> {
     }
 }
 
-fn chain_of(path: &Path, key: &KeyPem) -> Result<Ordered> {
-    let bundle =
-        read_bundle(&certificate::read(path)?).map_err(|error| certificate::unreadable(path, &error))?;
+fn chain_of(options: &Options, key: &KeyPem) -> Result<Ordered> {
+    let path = options.file.as_path();
+    let bytes = certificate::read(path)?;
+    let bundle = read_bundle(&bytes).map_err(|error| certificate::unreadable(path, &error))?;
     let count = bundle.certificates.len();
     let other = bundle.ignored.iter().any(|other| matches!(other.what.as_str(), "PKCS7" | "CMS"));
     let Some(ordered) = ordered(&bundle.certificates, |one| key.belongs_to(one)) else {
@@ -156,7 +157,13 @@ fn chain_of(path: &Path, key: &KeyPem) -> Result<Ordered> {
                 .because("it holds PKCS#7; nothing was changed")
                 .hint("openssl pkcs7 -print_certs -in FILE")
         } else if bundle.private_key.is_some() {
-            failure.because("it holds a private key: certificate and key are swapped; nothing was changed")
+            // The other one holds a key as well.
+            let given_twice = certificate::read(&options.key).is_ok_and(|key| key == bytes);
+            failure.because(if given_twice {
+                "it is the private key once more, and what was signed is wanted; nothing was changed"
+            } else {
+                "it holds a private key, and what was signed is wanted; nothing was changed"
+            })
         } else if bundle.ignored.iter().any(|other| other.what.ends_with("CERTIFICATE REQUEST")) {
             failure.because("it holds the request, and what was signed is wanted; nothing was changed")
         } else {
