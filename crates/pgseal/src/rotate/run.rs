@@ -21,7 +21,7 @@ use crate::place::{Login, Place};
 use crate::report::stderr::say;
 use crate::secure::apply::{Hand, Work, look_again};
 use crate::secure::facts::{Facts, Present};
-use crate::secure::gate::fit_to_be_changed;
+use crate::secure::gate::{fit_to_be_changed, issuer_is_known};
 use crate::secure::observe::observe;
 use crate::secure::plan::{Plan, StageKind, own_authority};
 use crate::secure::prove::promised;
@@ -174,7 +174,7 @@ async fn exchanged(
     done.renewed = next.renewed.as_ref().map(|(path, _)| path.clone());
     let records = records_of(hand.place, &next)?;
     let plan = plan(&done.facts, seat, &next, wish, records, (&done.word, fresh_id()?))?;
-    safe(&plan, &next, wish)?;
+    issuer_is_known(&plan, wish.allow_unseen)?;
     if !only_plan {
         let mut work = hand.with(&done.facts, &plan, false, &under_way.reached);
         let (seen, change) = change(&mut work, wish, now, under_way).await?;
@@ -226,18 +226,6 @@ fn speaks_tls(facts: &Facts, word: &str) -> Result<()> {
     Err(Failure::stopped(format!("{word} offers no TLS (ssl = off), so there is no certificate to rotate"))
         .because("nothing was changed")
         .hint(format!("pgseal secure {word} --new-ca DIR")))
-}
-
-fn safe(plan: &Plan, next: &Next, wish: &Wish) -> Result<()> {
-    if !plan.new_issuer || wish.allow_unseen {
-        return Ok(());
-    }
-    Err(Failure::stopped(
-        "clients that verify the present certificate's issuer cannot be seen from here, and it changes",
-    )
-    .because(format!("the new one is issued by {}", next.new.issued.certificate.issuer()))
-    .because("nothing was changed")
-    .hint("give them the new CA first (both may stand in one file); then --allow-unseen"))
 }
 
 /// Writes down, applies, proves, commits.

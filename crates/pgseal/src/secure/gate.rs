@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use super::facts::Facts;
 use super::lockout::{LockedOut, locked_out};
-use super::plan::StageKind;
+use super::plan::{Plan, StageKind};
 use super::run::{Consent, Done};
 use super::wish::Wish;
 use super::{clients, pending};
@@ -58,7 +58,7 @@ pub(super) fn safe(done: &Done, wish: &Wish, who: &Login) -> Result<()> {
             .because("nothing was changed")
             .hint("PGUSER with PGPASSWORD or a password file; all the same: --even-if-locked-out"));
     }
-    issuer_is_known(done, wish)?;
+    issuer_is_known(&done.plan, wish.allow_unseen)?;
     if !done.locked_out.is_empty() && !wish.even_if_locked_out {
         let connected = done.locked_out.iter().filter(|client| client.is_connected()).count();
         let recorded = done.locked_out.len() - connected;
@@ -110,12 +110,12 @@ fn first_to_do(done: &Done) -> String {
 }
 
 /// Stops before an issuer changes under clients that nobody can see.
-pub(super) fn issuer_is_known(done: &Done, wish: &Wish) -> Result<()> {
-    if done.plan.new_issuer && !wish.allow_unseen {
+pub(crate) fn issuer_is_known(plan: &Plan, allow_unseen: bool) -> Result<()> {
+    if plan.new_issuer && !allow_unseen {
         return Err(Failure::stopped(
             "clients that verify the present certificate's issuer cannot be seen from here, and it changes",
         )
-        .because(format!("the new issuer is {}", done.plan.leaf.issuer()))
+        .because(format!("the new issuer is {}", plan.leaf.issuer()))
         .because("nothing was changed")
         .hint("give them the new CA first (both may stand in one file); then --allow-unseen"));
     }

@@ -99,7 +99,7 @@ fn only_what_files_tell(wish: &Wish) -> Result<()> {
 
 /// Stops before anybody is locked out.
 pub(super) fn safe(done: &Done, wish: &Wish) -> Result<()> {
-    issuer_is_known(done, wish)?;
+    issuer_is_known(&done.plan, wish.allow_unseen)?;
     if done.plan.enforce && done.plan.has(StageKind::Rules) && !wish.even_if_locked_out {
         return Err(Failure::stopped(
             "who would come back in plaintext cannot be seen while the server is down",
