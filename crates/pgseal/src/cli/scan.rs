@@ -59,7 +59,7 @@ pub(crate) struct Options {
     /// The posture only, in at most 6 connections a server
     #[arg(long)]
     quick: bool,
-    /// Also what leaves traces: words in clear before the handshake (CVE-2021-23214), stray bytes
+    /// Also what leaves traces: words in clear before the handshake (CVE-2021-23214), a second handshake inside TLS 1.2, stray bytes
     #[arg(long, conflicts_with = "quick")]
     intrusive: bool,
     /// The role whose login is looked at, never carried out [default: one that exists nowhere]
