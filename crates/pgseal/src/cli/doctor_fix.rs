@@ -304,6 +304,8 @@ mod tests {
             commands(&["key-weak", "suites-too-wide", "plaintext-accepted"], None),
             ["rotate 15/main --key-type=ecdsa-p256", "secure 15/main --policy=intermediate --enforce --yes"]
         );
+        // What counts is whose key signed it: its own stays of the kind that it is.
+        assert_eq!(commands(&["channel-binding-impossible"], None), ["rotate 15/main"]);
         assert_eq!(
             commands(&["certificate-missing", "tls-off", "weak-method-reachable"], Some("/ca")),
             ["secure 15/main --policy=intermediate --ca=/ca --auth=scram-sha-256 --yes"]

@@ -51,7 +51,7 @@ impl Shown {
         }
         if driver.binds && self.judged.unbindable.is_some() {
             said.push(
-                "it cannot log in with SCRAM: the certificate's signature has no hash to bind to; add channel_binding=disable"
+                "it cannot log in with SCRAM where the certificate's signature has no hash to bind to; add channel_binding=disable"
                     .to_owned(),
             );
         }

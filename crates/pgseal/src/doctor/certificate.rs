@@ -27,8 +27,16 @@ pub(super) fn judge(leaf: &Certificate, others: &[Certificate], file: &str, note
     }
     let key = leaf.public_key().kind();
     // RFC 5929, 4.1: the hash is that of its signature, so what counts is the issuer's key, and not its own.
-    if let Err(NoBinding::NoHash(algorithm)) = EndPointBinding::of_leaf(leaf) {
-        notes.find("channel-binding-impossible", format!("it is signed with {algorithm}"));
+    match EndPointBinding::of_leaf(leaf) {
+        Ok(_) => {}
+        Err(NoBinding::NoHash(algorithm)) => {
+            notes.find("channel-binding-impossible", format!("it is signed with {algorithm}"));
+        }
+        Err(why) => notes.unseen(
+            "whether a login can be bound to the certificate",
+            why.to_string(),
+            "a login with channel_binding=require",
+        ),
     }
     if let KeyKind::Rsa(bits) = key
         && *bits < SHORTEST_RSA

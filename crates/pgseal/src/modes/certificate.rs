@@ -13,7 +13,7 @@ pub(crate) struct Judged {
     pub(crate) rustls_never: Option<String>,
     /// Why clients that look at subject alternative names only (Go, rustls) refuse the name.
     pub(crate) san_only: Option<String>,
-    /// Why SCRAM cannot be bound to it.
+    /// Why SCRAM cannot be bound to it, or why that could not be told.
     pub(crate) unbindable: Option<String>,
     /// Past its end.
     pub(crate) expired: bool,
@@ -43,7 +43,10 @@ pub(crate) fn judged(leaf: &Certificate, host: &str, now: OffsetDateTime) -> Jud
         Err(none @ NoBinding::NoHash(_)) => {
             Some(format!("{none}: libpq fails with SCRAM unless channel_binding=disable"))
         }
-        _ => None,
+        Err(unknown) => Some(format!(
+            "{unknown}: whether libpq can log in with SCRAM could not be told; with channel_binding=disable it can"
+        )),
+        Ok(_) => None,
     };
     Judged {
         libpq_name: libpq_matches(leaf, host, LibpqRules { ip_sans: true })

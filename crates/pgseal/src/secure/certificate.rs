@@ -353,12 +353,20 @@ fn leaf_of(certificates: &[Certificate]) -> Option<&Certificate> {
     certificates.iter().find(|one| !one.is_ca()).or_else(|| certificates.first())
 }
 
-/// Keys that break clients or that OpenSSL 3 refuses.
+/// Signatures and keys that break clients or that OpenSSL 3 refuses.
 pub(crate) fn weak(leaf: &Certificate) -> Option<String> {
-    if let Err(NoBinding::NoHash(algorithm)) = EndPointBinding::of_leaf(leaf) {
-        return Some(format!(
-            "it is signed with {algorithm}, so no tls-server-end-point exists and libpq's channel binding fails"
-        ));
+    match EndPointBinding::of_leaf(leaf) {
+        Ok(_) => {}
+        Err(NoBinding::NoHash(algorithm)) => {
+            return Some(format!(
+                "it is signed with {algorithm}, so no tls-server-end-point exists, and libpq cannot log in with SCRAM \
+                 unless channel_binding=disable"
+            ));
+        }
+        // Nothing is put in place of which nobody can tell whether clients get in.
+        Err(why) => {
+            return Some(format!("whether libpq can log in with SCRAM could not be told, since {why}"));
+        }
     }
     match leaf.public_key().kind() {
         KeyKind::Rsa(bits) if *bits < 2048 => Some(format!("RSA with {bits} bits is refused by OpenSSL 3")),

@@ -2,6 +2,7 @@
 
 use pgseal_pki::Certificate;
 use pgseal_pki::public_key::KeyKind;
+use pgseal_wire::tls::{EndPointBinding, NoBinding};
 use time::OffsetDateTime;
 
 use super::super::chain::{Verdict, is_address};
@@ -125,7 +126,7 @@ fn strength(scanned: &Scanned, leaf: &Certificate, find: &mut impl FnMut(&'stati
     if leaf.self_signed() && (weak_leaf.contains("md5") || weak_leaf.contains("sha1")) {
         find("certificate-weak-signature", format!("it is signed with {weak_leaf}"));
     }
-    if weak_leaf.contains("ed25519") || weak_leaf.contains("ed448") {
-        find("channel-binding-impossible", format!("it is signed with {}", leaf.signature_algorithm()));
+    if let Err(NoBinding::NoHash(algorithm)) = EndPointBinding::of_leaf(leaf) {
+        find("channel-binding-impossible", format!("it is signed with {algorithm}"));
     }
 }
