@@ -1,9 +1,11 @@
-//! SIGINT, SIGTERM and SIGHUP at every point of a `secure`: it ends with 130, 143 or 129 after it has taken everything back,
-//! or with 0 where the change stood already. An `undo` that is interrupted goes on to its end, or has not begun.
+//! SIGINT, SIGTERM and SIGHUP at every point of a `secure`, and of a `rotate` with `--compromised` and without: it ends with
+//! 130, 143 or 129 after it has taken everything back, or with 0 where the change stood already. An `undo` that is interrupted goes on to its end, or has not begun.
 
 use std::time::Duration;
 
-use crate::harness::{Account, Dice, Living, Point, Shown, Signal, Trace, in_turn, record, samples, some_of};
+use crate::harness::{
+    Account, Dice, Living, Point, Shown, Signal, Trace, in_turn, record, samples, served, some_of,
+};
 
 const SIGNALS: [(Signal, i32); 3] = [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)];
 const LIMIT: Duration = Duration::from_secs(60);
@@ -48,6 +50,54 @@ fn secure_ends_as_the_signal_has_it_and_nothing_is_changed() {
 }
 
 #[test]
+fn rotate_ends_as_the_signal_has_it_and_the_certificate_is_that_of_before() {
+    interrupted_rotations(&[]);
+}
+
+#[test]
+fn a_rotate_of_a_key_in_wrong_hands_ends_as_the_signal_has_it_too() {
+    interrupted_rotations(&["--compromised"]);
+}
+
+fn interrupted_rotations(words: &[&str]) {
+    let mut dice = Dice::new("interrupted rotate");
+    let all = in_turn(|version, by| trace_of_rotate(version, by, words));
+    let count = samples(u32::try_from(all.len()).unwrap());
+    let mut done = 0;
+    for (nth, met) in some_of(all, count, &mut dice).into_iter().enumerate() {
+        let (by, living) = (&met.by, Living::of(met.version));
+        living.secured(by);
+        let (before, old) = (living.kept_files(), served(living.port()));
+        let (signal, code) = SIGNALS[nth % SIGNALS.len()];
+        let trace = Trace::new(living.sandbox());
+        let rotate = living.verb("rotate", words, by).held_at(&trace, met.point.number).start();
+        trace.wait_for(met.point.number);
+        match dice.below(2) {
+            0 => rotate.signal(signal),
+            _ => (0..3).for_each(|_| rotate.signal_group(signal)),
+        }
+        trace.go();
+        let ran = rotate.wait(LIMIT);
+        let at = format!("{signal:?} at point {}, {}, of rotate {words:?}", met.point.number, met.point.name);
+        assert_eq!(living.half_written(), Vec::<String>::new(), "{at}:\n{ran}");
+        assert_eq!(living.shown(), Shown::Both, "{at}:\n{ran}");
+        if ran.code() == Some(0) {
+            assert_ne!(served(living.port()), old, "{at}:\n{ran}");
+            done += 1;
+            continue;
+        }
+        assert_eq!(ran.code(), Some(code), "{at}:\n{ran}");
+        assert!(ran.stderr().contains("interrupted by"), "{at}:\n{ran}");
+        assert!(!ran.stderr().contains("could not"), "{at}:\n{ran}");
+        assert_eq!(living.kept_files(), before, "{at}:\n{ran}");
+        assert_eq!(served(living.port()), old, "{at}:\n{ran}");
+    }
+    eprintln!("{count} of rotate {words:?} interrupted, {done} of them too late");
+    assert!(done < count, "none of {count} was cut off");
+    record("an interrupted rotate leaves the certificate of before", count);
+}
+
+#[test]
 fn undo_has_not_begun_or_comes_to_its_end() {
     let all = in_turn(trace_of_undo);
     let count = samples(u32::try_from(all.len()).unwrap());
@@ -81,6 +131,14 @@ fn trace_of_secure(version: u32, by: &Account) -> Vec<Point> {
     let living = Living::of(version);
     let trace = Trace::new(living.sandbox());
     living.secure(&["--enforce"], by).traced(&trace).run().succeeded();
+    trace.points()
+}
+
+fn trace_of_rotate(version: u32, by: &Account, words: &[&str]) -> Vec<Point> {
+    let living = Living::of(version);
+    living.secured(by);
+    let trace = Trace::new(living.sandbox());
+    living.verb("rotate", words, by).traced(&trace).run().succeeded();
     trace.points()
 }
 
