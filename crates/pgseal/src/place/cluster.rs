@@ -66,7 +66,7 @@ impl Place {
 
 fn names(conf: &[u8], wanted: &[u8]) -> bool {
     let lines = conf.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii_start().starts_with(b"#"));
-    lines.into_iter().any(|line| line.windows(wanted.len()).any(|part| part == wanted))
+    lines.into_iter().any(|line| memchr::memmem::find(line, wanted).is_some())
 }
 
 /// The data directory that the cluster's postgresql.conf names, and whose that file is.

@@ -154,11 +154,24 @@ impl Container {
         self.mounts().any(|mount| path.starts_with(mount.place))
     }
 
-    /// Whether a path lies in memory: docker lets go of a volume of that kind when the last container that uses it
-    /// stops.
+    /// Whether a path lies on a volume in memory: docker lets go of it when the last container that uses it stops.
     pub(crate) async fn is_in_memory(&self, path: &Path) -> Result<bool> {
-        let said = self.sh("0", scripts::FILE_SYSTEM, &[path.as_os_str().to_owned()], Input::Nothing).await?;
-        Ok(said.well && matches!(said.out.trim_ascii(), b"tmpfs" | b"ramfs"))
+        let Some(volume) = self.mount_of(path).filter(|mount| mount.kind == "volume") else {
+            return Ok(false);
+        };
+        let words = ["volume", "inspect", "--format", "{{json .Options}}", "--", volume.source];
+        let said = self.docker.run(&words.map(OsString::from), Input::Nothing).await?;
+        let options = serde_json::from_slice::<Value>(&said.out).ok().filter(|_| said.well);
+        let Some(options) = options else {
+            return Err(Failure::new(format!(
+                "could not ask docker whether the volume {} lies in memory: {}",
+                volume.source,
+                said.err.trim()
+            ))
+            .because("nothing was changed")
+            .hint(format!("docker volume inspect {}", volume.source)));
+        };
+        Ok(matches!(options.get("type").and_then(Value::as_str), Some("tmpfs" | "ramfs")))
     }
 
     /// What the journal knows its data by: the volume or the folder where it lies, which outlives the

@@ -5,6 +5,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use memchr::memmem;
+
 use super::Place;
 use crate::server::process::RunningServer;
 
@@ -67,7 +69,7 @@ fn mapped(maps: &[u8]) -> Mapped {
 /// As a C string of its own.
 fn holds(library: &[u8], name: &str) -> bool {
     let word: Vec<u8> = [b"\0", name.as_bytes(), b"\0"].concat();
-    library.windows(word.len()).any(|window| window == word)
+    memmem::find(library, &word).is_some()
 }
 
 #[cfg(test)]

@@ -5,9 +5,6 @@
 pub(super) const REAL_PATH: &str =
     r#"test -d "$1" || { echo "No such file or directory" >&2; exit 1; }; readlink -f -- "$1""#;
 
-/// The kind of file system that a path lies on, as stat(1) calls it.
-pub(super) const FILE_SYSTEM: &str = r#"stat -f -c %T -- "$1""#;
-
 /// Uid of the owner, the group that its processes have, and its name. The group is the running server's, else
 /// the user's own: a data directory's may be root's, and with another group than its own nobody may look at a
 /// process (ptrace(2), PTRACE_MODE_READ).

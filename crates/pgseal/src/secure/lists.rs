@@ -120,7 +120,7 @@ fn parameters(bytes: &[u8]) -> Judged {
 }
 
 fn holds(bytes: &[u8], part: &[u8]) -> bool {
-    bytes.windows(part.len()).any(|window| window == part)
+    memchr::memmem::find(bytes, part).is_some()
 }
 
 #[cfg(test)]
