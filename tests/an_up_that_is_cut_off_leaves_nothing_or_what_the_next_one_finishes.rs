@@ -272,7 +272,7 @@ fn a_removal_that_is_cut_off_is_finished_by_the_next_command() {
         let begun = Instant::now();
         remove().run().succeeded();
         let whole = begun.elapsed();
-        for round in 0..samples(20) {
+        for round in 0..samples(50) {
             attempts.up().wait(LIMIT).succeeded();
             let down = remove().start();
             let percent = attempts.dice.below(100);
@@ -296,7 +296,7 @@ fn a_removal_that_is_cut_off_is_finished_by_the_next_command() {
         }
     }
     assert!(halves > 0, "none was cut off in the middle");
-    record("a removal that is cut off is finished by the next command", samples(20) * 2);
+    record("a removal that is cut off is finished by the next command", samples(50) * 2);
 }
 
 /// A postmaster works in its folder a moment before it writes postmaster.pid. Whoever comes just then, after an `up` that was
