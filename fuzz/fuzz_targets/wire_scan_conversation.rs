@@ -8,8 +8,8 @@ use libfuzzer_sys::fuzz_target;
 use pgseal_fuzz::tls::{message, record, server_hello};
 use pgseal_wire::scan::hello::{Flight, Offer, Protocol};
 use pgseal_wire::scan::{
-    Answer, End, Estimate, Failed, Knowledge, MOST_CONNECTIONS, Outcome, Probe, Renegotiation, SslReply, StrayReply, Wish,
-    learn, next_probes, unfinished,
+    Answer, End, Estimate, Failed, Knowledge, MOST_CONNECTIONS, Outcome, Probe, Renegotiation, SslReply,
+    StrayReply, Wish, learn, next_probes, unfinished,
 };
 use pgseal_wire::{AuthenticationRequest, ServerError};
 
