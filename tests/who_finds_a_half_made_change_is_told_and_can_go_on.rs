@@ -92,7 +92,7 @@ fn another_users_change_is_seen_and_left_alone() {
     let told = living.secure(&["--format", "json"], one).run().succeeded().json();
     let change = told["change"].as_str().unwrap_or_default().to_owned();
     living.secure(&["--enforce"], other).run().ended(1).complains(&change);
-    living.verb("rotate", &["--yes"], other).run().ended(1).complains(&change).complains("--adopt");
+    living.verb("rotate", &[], other).run().ended(1).complains(&change).complains("--adopt");
     let adopted = ["--enforce", "--allow-unseen", "--adopt", &change];
     living.secure(&adopted, other).run().succeeded();
     assert_eq!(living.shown(), Shown::TlsOnly);
