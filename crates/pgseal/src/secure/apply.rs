@@ -232,10 +232,7 @@ pub(crate) async fn put(place: &mut Place, reached: &Cell<usize>, id: &str, writ
     let now = place.digest_of(&write.path).await?;
     let planned = write.before.as_ref().map(|was| was.digest.clone());
     if now != planned {
-        return Err(Failure::new(format!(
-            "{} was changed while pgseal worked on it, and was not written over",
-            write.path.display()
-        )));
+        return Err(changed_meanwhile(&write.path));
     }
     reached.set(reached.get() + 1);
     if write.secret && planned.is_some() {
@@ -243,6 +240,14 @@ pub(crate) async fn put(place: &mut Place, reached: &Cell<usize>, id: &str, writ
         place.put_beside(&write.path, &previous(&write.path, id), 0o600, &old).await?;
     }
     place.put(&write.path, write.mode, &write.bytes).await
+}
+
+/// Somebody was faster since the plan was made.
+pub(crate) fn changed_meanwhile(path: &Path) -> Failure {
+    Failure::new(format!(
+        "{} was changed while pgseal worked on it, and was not written over",
+        path.display()
+    ))
 }
 
 /// Rows of pg_file_settings and pg_hba_file_rules that complain. Both read the files as they are now.

@@ -10,8 +10,8 @@ use super::certificate::choose;
 use super::facts::Facts;
 use super::gate::{fit_to_be_changed, issuer_is_known};
 use super::judge::judge;
-use super::plan::{Plan, StageKind, closes_every_path, plan};
-use super::run::{Done, Errand, State, newer_source};
+use super::plan::{Plan, StageKind, closes_every_path};
+use super::run::{Done, Errand, State, newer_source, plan_for};
 use super::settings::satisfies;
 use super::stopped::{observe, rules, settings};
 use super::under_way::{UnderWay, to_found};
@@ -19,7 +19,7 @@ use super::wish::Wish;
 use super::{pending, restart};
 use crate::failure::{Failure, Result};
 use crate::faults;
-use crate::journal::{Change, Phase, Promise, fresh_id};
+use crate::journal::{Change, Phase, Promise};
 use crate::place::Place;
 use crate::report::ask::yes_or_stop;
 use crate::target::nobody_yet;
@@ -39,11 +39,7 @@ pub(super) async fn carry_out(
     taken_by_postgres(&mut place).await?;
     let now = OffsetDateTime::now_utc();
     let chosen = choose(&facts, wish, now)?;
-    let id = how.saved.as_ref().map_or_else(fresh_id, |saved| Ok(saved.change.clone()))?;
-    let plan = plan(&facts, wish, (&chosen, None), word, id)?;
-    if let Some(saved) = &how.saved {
-        saved.must_still_hold(&facts, &plan)?;
-    }
+    let plan = plan_for(errand, &facts, &chosen, None)?;
     let findings = judge(&facts, wish, word, now)?;
     let waiting = pending::waiting(&mut place).await?;
     let mut done = Done::planned(word, facts, plan, findings, Vec::new(), recovered);
@@ -124,7 +120,12 @@ pub(super) fn promise(plan: &Plan, excepted: bool) -> Promise {
 }
 
 /// Writes everything, and reads it again as a start will.
-async fn written(place: &mut Place, under_way: &UnderWay, change: &Change, done: &Done) -> Result<Proof> {
+pub(super) async fn written(
+    place: &mut Place,
+    under_way: &UnderWay,
+    change: &Change,
+    done: &Done,
+) -> Result<Proof> {
     for folder in &change.folders {
         place.hands.make_folder(folder, 0o755).await?;
     }

@@ -229,6 +229,22 @@ async fn living(errand: &Errand<'_>, mut place: Place, recovered: Option<String>
     Ok(done)
 }
 
+/// The plan for what was found; where one was saved, that very one.
+pub(super) fn plan_for(
+    errand: &Errand<'_>,
+    facts: &Facts,
+    chosen: &Chosen,
+    clients: Option<clients::Clients>,
+) -> Result<Plan> {
+    let Errand { word, wish, how, .. } = *errand;
+    let id = how.saved.as_ref().map_or_else(fresh_id, |saved| Ok(saved.change.clone()))?;
+    let plan = plan(facts, wish, (chosen, clients), word, id)?;
+    if let Some(saved) = &how.saved {
+        saved.must_still_hold(facts, &plan)?;
+    }
+    Ok(plan)
+}
+
 /// The plan for what was found, what is wrong without it, and whom it would lock out.
 fn planned(
     errand: &Errand<'_>,
@@ -237,13 +253,9 @@ fn planned(
     of_project: Vec<Finding>,
     now: OffsetDateTime,
 ) -> Result<Done> {
-    let Errand { word, wish, how, .. } = *errand;
-    let id = how.saved.as_ref().map_or_else(fresh_id, |saved| Ok(saved.change.clone()))?;
+    let Errand { word, wish, .. } = *errand;
     let clients = clients::read_wish(wish.clients.as_ref(), now)?;
-    let plan = plan(&facts, wish, (chosen, clients), word, id)?;
-    if let Some(saved) = &how.saved {
-        saved.must_still_hold(&facts, &plan)?;
-    }
+    let plan = plan_for(errand, &facts, chosen, clients)?;
     let mut findings = judge(&facts, wish, word, now)?;
     findings.extend(of_project);
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));

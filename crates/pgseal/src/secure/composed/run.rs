@@ -6,13 +6,13 @@ use std::path::PathBuf;
 
 use time::OffsetDateTime;
 
-use super::super::apply::put;
+use super::super::apply::changed_meanwhile;
 use super::super::certificate::{Chosen, choose};
 use super::super::facts::Facts;
 use super::super::gate::{fit_to_be_changed, safe};
 use super::super::judge::judge;
 use super::super::lockout::locked_out;
-use super::super::offline::{as_it_will_start, promise};
+use super::super::offline::{promise, written};
 use super::super::pending::proof_of;
 use super::super::plan::{StageKind, plan};
 use super::super::prove::promised;
@@ -40,7 +40,7 @@ use crate::privilege::secret::Secret;
 use crate::report::ask::yes_or_stop;
 use crate::secure::observe::PEM;
 use crate::target::{Asked, login, nobody_yet};
-use crate::verify::claim::{Claim, ClaimName, Proof};
+use crate::verify::claim::{ClaimName, Proof};
 
 /// The settings of the service's command that are in the way of the wish; none: a reload is enough.
 pub(in super::super) fn in_the_way(
@@ -355,21 +355,7 @@ async fn as_it_is_to_start(place: &mut Place, known: Facts, who: &Login) -> Resu
 
 /// Everything written: the server's files, read again as the start will, then the project's.
 async fn write(errand: &Errand<'_>, place: &mut Place, change: &Change, done: &Done) -> Result<()> {
-    for folder in &change.folders {
-        place.hands.make_folder(folder, 0o755).await?;
-    }
-    for stage in &done.plan.stages {
-        for write in stage.steps.iter().flat_map(|step| &step.writes) {
-            put(place, &errand.under_way.reached, &change.id, write).await?;
-        }
-        faults::step("a stage is written");
-    }
-    let proof = as_it_will_start(place, &done.facts, &done.plan).await?;
-    let failed: Vec<String> =
-        proof.claims.iter().filter(|claim| claim.holds == Some(false)).map(Claim::line).collect();
-    if !failed.is_empty() {
-        return Err(Failure::new("the server would not start with it as it was meant").because_all(failed));
-    }
+    written(place, errand.under_way, change, done).await?;
     let Some(step) = &done.plan.compose else { return Ok(()) };
     let Some(text) = &step.text else { return Ok(()) };
     let there = files::status(&step.path).map_err(|error| Failure::io("look at", &step.path, &error))?;
@@ -381,10 +367,7 @@ async fn write(errand: &Errand<'_>, place: &mut Place, change: &Change, done: &D
     };
     // Somebody may have been faster since the plan was made.
     if now.map(|bytes| digest(&bytes)) != step.before.as_ref().map(|before| before.digest.clone()) {
-        return Err(Failure::new(format!(
-            "{} was changed while pgseal worked on it, and was not written over",
-            step.path.display()
-        )));
+        return Err(changed_meanwhile(&step.path));
     }
     if let Some((text, path)) = step.kept.as_ref().zip(change.kept_project()) {
         place.put(path, 0o600, text.as_bytes()).await?;
