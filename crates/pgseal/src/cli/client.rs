@@ -105,6 +105,21 @@ pub(super) struct Handout {
 
 pub(crate) async fn run(options: Options) -> Result<Outcome> {
     warn_about_password(&options.target);
+    let handout = hand_out(&options).await?;
+    let text = match options.format {
+        Format::Human => human(&handout, Screen::of_stdout()),
+        Format::Json => json::text(&told(&handout))?,
+    };
+    let well = match &handout.verdicts {
+        Some(verdicts) => verdicts.are_good(),
+        None => handout.served.verified == Verified::Yes,
+    };
+    let ending = if well { Ending::Well } else { Ending::NotProved };
+    Ok(Outcome { text, ending })
+}
+
+/// Looks at the server, and puts together what its clients want.
+async fn hand_out(options: &Options) -> Result<Handout> {
     let mode = mode_of(&options.mode)?;
     let wanted = match options.driver.as_slice() {
         [] => drivers::all()?,
@@ -118,13 +133,13 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
         libpq: LibpqVersion::NEWEST,
     };
     let mut client = client_of(&options.target, &said).await?;
-    let own = own_certificate(&options)?;
+    let own = own_certificate(options)?;
     if let Some(own) = &own {
         client.show_certificate(&own.certificate, &own.key)?;
     }
     let (host, port) = one_host(&client)?;
     let managed = managed::of_host(&host);
-    let mut trusted = trust(&options, &client, managed.as_ref()).await?;
+    let mut trusted = trust(options, &client, managed.as_ref()).await?;
     let folder = options.write.as_deref().map(Folder::at).transpose()?;
     let served = look(&client, SslMode::VerifyFull, &trusted.given).await;
     let chain = match served.chain.first() {
@@ -173,7 +188,7 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
         }
         None => None,
     };
-    let handout = Handout {
+    Ok(Handout {
         written,
         compose,
         verdicts,
@@ -187,17 +202,7 @@ pub(crate) async fn run(options: Options) -> Result<Outcome> {
         drivers: wanted,
         asked: !options.driver.is_empty(),
         certificate,
-    };
-    let text = match options.format {
-        Format::Human => human(&handout, Screen::of_stdout()),
-        Format::Json => json::text(&told(&handout))?,
-    };
-    let well = match &handout.verdicts {
-        Some(verdicts) => verdicts.are_good(),
-        None => handout.served.verified == Verified::Yes,
-    };
-    let ending = if well { Ending::Well } else { Ending::NotProved };
-    Ok(Outcome { text, ending })
+    })
 }
 
 fn mode_of(word: &str) -> Result<SslMode> {
