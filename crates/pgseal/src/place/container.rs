@@ -12,8 +12,8 @@ use zeroize::Zeroizing;
 use super::answers::{bytes, done, failed, found, names, seen};
 use super::call::{self, Input, Said};
 use super::docker::{Docker, knows_none};
-use super::helper::Helper;
 use super::scripts;
+use super::sleeper::Sleeper;
 use super::tunnel::Tunnel;
 use crate::delegate::message::{Reply, Request};
 use crate::failure::{Failure, Result};
@@ -37,7 +37,7 @@ pub(crate) struct Container {
     id: String,
     /// Where it is worked in: itself, or another with the same volumes while it does not run.
     workplace: String,
-    helper: Option<Helper>,
+    sleeper: Option<Sleeper>,
     name: String,
     user: SystemUser,
     data: PathBuf,
@@ -83,8 +83,8 @@ impl Container {
             must_run(&name, &facts)?;
             return Self::look(docker, &name, id, facts, None).await;
         }
-        let helper = Helper::beside(&docker, &id, &facts).await?;
-        Self::look(docker, &name, id, facts, Some(helper)).await
+        let sleeper = Sleeper::beside(&docker, &id, &facts).await?;
+        Self::look(docker, &name, id, facts, Some(sleeper)).await
     }
 
     async fn look(
@@ -92,14 +92,14 @@ impl Container {
         name: &str,
         id: String,
         facts: Value,
-        helper: Option<Helper>,
+        sleeper: Option<Sleeper>,
     ) -> Result<Self> {
         let user =
             SystemUser { name: String::new(), uid: 0, gid: 0, groups: Vec::new(), home: PathBuf::from("/") };
-        let workplace = helper.as_ref().map_or_else(|| id.clone(), |helper| helper.id().to_owned());
+        let workplace = sleeper.as_ref().map_or_else(|| id.clone(), |sleeper| sleeper.id().to_owned());
         let (name, data) = (name.to_owned(), PathBuf::new());
         let tunnel = OnceCell::new();
-        let mut found = Self { docker, id, workplace, helper, name, user, data, facts, tunnel };
+        let mut found = Self { docker, id, workplace, sleeper, name, user, data, facts, tunnel };
         found.data = found.data_directory().await?;
         found.user = found.owner().await?;
         Ok(found)
@@ -107,7 +107,7 @@ impl Container {
 
     /// Whether it does not run.
     pub(crate) const fn rests(&self) -> bool {
-        self.helper.is_some()
+        self.sleeper.is_some()
     }
 
     pub(crate) const fn user(&self) -> &SystemUser {

@@ -9,13 +9,13 @@ mod container;
 pub(crate) mod docker;
 pub(crate) mod exited;
 mod hands;
-mod helper;
 mod inside;
 mod linked;
 pub(crate) mod log;
 mod open;
 mod scripts;
 mod service;
+mod sleeper;
 pub(crate) mod tunnel;
 mod write;
 

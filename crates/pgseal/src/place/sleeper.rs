@@ -11,18 +11,18 @@ use super::call::Input;
 use super::docker::Docker;
 use crate::failure::{Failure, Result};
 
-/// Whose helper it is, by the other container's id.
+/// Whose it is, by the other container's id.
 const LABEL: &str = "pgseal.helper";
 /// Seconds after which one ends that nobody could remove.
 const LONGEST: &str = "1800";
 
 /// Removed when it is dropped; its volumes are the other one's, and stay.
-pub(crate) struct Helper {
+pub(crate) struct Sleeper {
     program: PathBuf,
     id: String,
 }
 
-impl Helper {
+impl Sleeper {
     /// Starts one. Refused where somebody else works on the same volumes.
     pub(super) async fn beside(docker: &Docker, id: &str, facts: &Value) -> Result<Self> {
         let text = |at: &str| facts.pointer(at).and_then(Value::as_str).unwrap_or_default();
@@ -68,7 +68,7 @@ impl Helper {
     }
 }
 
-impl Drop for Helper {
+impl Drop for Sleeper {
     fn drop(&mut self) {
         // It ends by itself where this does not work.
         let _ = Command::new(&self.program)
