@@ -5,27 +5,18 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Projected, Psql, Ran, Schema, images_in_turn, record};
+use crate::harness::{Projected, Psql, Ran, Schema, USUAL_FILE, USUAL_PROJECT, images_in_turn, record};
 
-const FILE: &str = "compose.yaml";
-const PROJECT: &str = "services:
-  cache:
+/// Beside it, and of the same image.
+const CACHE: &str = "  cache:
     image: @IMAGE@
     command: sleep 600
-  db:
-    image: @IMAGE@
-    container_name: @NAME@
-    environment:
-      POSTGRES_USER: admin
-      POSTGRES_PASSWORD: securepassword
-      POSTGRES_DB: mydb
-    volumes:
-      - data:/var/lib/postgresql@DATA@
-    ports:
-      - \"127.0.0.1:@PORT@:5432\"
-volumes:
-  data:
 ";
+
+/// The usual project with a service more, in which the server's is called db.
+fn with_a_cache() -> String {
+    USUAL_PROJECT.replace("  postgres:\n", &format!("{CACHE}  db:\n"))
+}
 
 #[track_caller]
 fn told(schema: &str, ran: &Ran) -> Value {
@@ -40,10 +31,10 @@ fn what_is_told_of_a_compose_file_is_of_its_services_server() {
     let project = Projected::new(2);
     // From 18 on the data lies in a folder of its version below the mount.
     let data = if image.contains(":18") { "" } else { "/data" };
-    project.file(FILE, &PROJECT.replace("@IMAGE@", &image).replace("@DATA@", data));
+    project.file(USUAL_FILE, &with_a_cache().replace("@IMAGE@", &image).replace("@DATA@", data));
     project.up();
     project.wait_until_it_answers();
-    let named = format!("{FILE}#db");
+    let named = format!("{USUAL_FILE}#db");
     project.secure(&named, &["--enforce"]).run().succeeded();
     for target in [named.as_str(), "compose:compose.yaml#db"] {
         let ran = project.verb("client", target, &["--format", "json"]).run().succeeded();
@@ -73,7 +64,8 @@ fn what_is_told_of_a_compose_file_is_of_its_services_server() {
     let lines = handed["compose"].as_str().unwrap();
     let app = lines.replace("  app:\n", &format!("  app:\n    image: {image}\n"));
     project.file("app.yaml", &app);
-    let both = ["-f", FILE, "-f", "app.yaml", "run", "--rm", "-T", "-e", "PGPASSWORD=securepassword", "app"];
+    let both =
+        ["-f", USUAL_FILE, "-f", "app.yaml", "run", "--rm", "-T", "-e", "PGPASSWORD=securepassword", "app"];
     let psql = ["psql", "-X", "-A", "-t", "-c", "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"];
     let ran = project.compose(&[both.as_slice(), psql.as_slice()].concat()).succeeded();
     assert_eq!(ran.stdout().trim(), "t", "{lines}");
@@ -91,6 +83,6 @@ fn what_is_told_of_a_compose_file_is_of_its_services_server() {
     let sessions = project.verb("sessions", &named, &["--format", "json"]).run().succeeded();
     Schema::of("sessions").admits(&sessions.json());
     // Of two services neither is guessed at.
-    project.verb("client", &format!("{FILE}#dbb"), &[]).run().complains("dbb");
+    project.verb("client", &format!("{USUAL_FILE}#dbb"), &[]).run().complains("dbb");
     record("a compose file is a target of what only looks", 1);
 }

@@ -3,27 +3,9 @@
 //! is served. `verify` proves it, `undo` gives the one of before back.
 
 use crate::harness::{
-    APP, APP_PASSWORD, Account, Composed, Projected, Ran, Storm, all_hold, compose_versions, docker,
-    images_in_turn, is_soak, record, samples, served,
+    APP, APP_PASSWORD, Account, Composed, Projected, Ran, Storm, USUAL_FILE, USUAL_PROJECT, all_hold,
+    compose_versions, docker, images_in_turn, is_soak, record, samples, served,
 };
-
-/// As people have it, and sealed.
-const FILE: &str = "compose.yaml";
-const PROJECT: &str = "services:
-  postgres:
-    image: @IMAGE@
-    container_name: @NAME@
-    environment:
-      POSTGRES_USER: admin
-      POSTGRES_PASSWORD: securepassword
-      POSTGRES_DB: mydb
-    volumes:
-      - data:/var/lib/postgresql@DATA@
-    ports:
-      - \"127.0.0.1:@PORT@:5432\"
-volumes:
-  data:
-";
 
 /// The application's role of a storm.
 fn role() -> String {
@@ -64,13 +46,13 @@ fn of_a_project_that_somebody_has() {
         let project = Projected::new(compose);
         // From 18 on the data lies in a folder of its version below the mount.
         let data = if image.contains(":18") { "" } else { "/data" };
-        project.file(FILE, &PROJECT.replace("@IMAGE@", &image).replace("@DATA@", data));
+        project.file(USUAL_FILE, &USUAL_PROJECT.replace("@IMAGE@", &image).replace("@DATA@", data));
         project.up();
         project.wait_until_it_answers();
         project.psql_inside(&role()).succeeded();
-        project.secure(FILE, &["--enforce"]).run().succeeded();
+        project.secure(USUAL_FILE, &["--enforce"]).run().succeeded();
         let made = project.inspect("{{.Id}} {{.State.StartedAt}}");
-        let target = format!("{FILE}#postgres");
+        let target = format!("{USUAL_FILE}#postgres");
         project.verb("rotate", &target, &["--dry-run"]).run().succeeded().says("server-with-key.pem");
         let storm = Storm::verifying(project.port(), &project.dir().join("ca/server-ca.crt"), 2);
         let rotate = || project.verb("rotate", &target, &["--format", "json"]).run();
@@ -98,7 +80,7 @@ fn of_a_project_that_somebody_has() {
             .complains("up --detach postgres");
         project.up();
         project.wait_until_it_answers();
-        all_hold(&project.verb("verify", FILE, &["--format", "json"]).run());
+        all_hold(&project.verb("verify", USUAL_FILE, &["--format", "json"]).run());
     }
 }
 

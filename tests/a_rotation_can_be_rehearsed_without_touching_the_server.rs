@@ -9,29 +9,12 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::harness::{
-    Account, Composed, Contained, Install, Living, PASSWORD, Projected, Ran, Schema, docker, holds, images,
-    record, seen_by, served, versions_in_turn, watched,
+    Account, Composed, Contained, Install, Living, PASSWORD, Projected, Ran, Schema, USUAL_FILE,
+    USUAL_PROJECT, docker, holds, images, record, seen_by, served, versions_in_turn, watched,
 };
 
 /// What every container of a rehearsal is called, with a number behind it.
 const NAME: &str = "pgseal-drill-";
-/// As people have one.
-const FILE: &str = "compose.yaml";
-const PROJECT: &str = "services:
-  postgres:
-    image: @IMAGE@
-    container_name: @NAME@
-    environment:
-      POSTGRES_USER: admin
-      POSTGRES_PASSWORD: securepassword
-      POSTGRES_DB: mydb
-    volumes:
-      - data:/var/lib/postgresql@DATA@
-    ports:
-      - \"127.0.0.1:@PORT@:5432\"
-volumes:
-  data:
-";
 /// A docker client in front of the real one. When psql is to be told something, somebody else tries to come in from
 /// outside, with the password that docker knows; then what it is told is written down.
 const EAVESDROPPER: &str = r#"#!/bin/sh
@@ -136,14 +119,14 @@ fn a_compose_service_is_rehearsed_in_a_container_of_its_image() {
     let project = Projected::new(2);
     // From 18 on the data lies in a folder of its version below the mount.
     let data = if image.contains(":18") { "" } else { "/data" };
-    project.file(FILE, &PROJECT.replace("@IMAGE@", &image).replace("@DATA@", data));
+    project.file(USUAL_FILE, &USUAL_PROJECT.replace("@IMAGE@", &image).replace("@DATA@", data));
     project.up();
     project.wait_until_it_answers();
-    project.secure(FILE, &["--enforce"]).run().succeeded();
+    project.secure(USUAL_FILE, &["--enforce"]).run().succeeded();
     let state = || (project.inspect("{{.Id}} {{.State.StartedAt}}"), served(project.port()));
     let before = state();
     let version = project.psql_inside("SHOW server_version").succeeded().stdout().trim().to_owned();
-    let target = format!("{FILE}#postgres");
+    let target = format!("{USUAL_FILE}#postgres");
     let ran = project.verb("rotate", &target, &["--drill", "--format", "json"]).run().succeeded();
     rehearsed_in_a_container(&ran.never_mentions("securepassword"), &version);
     assert_eq!(state(), before);

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use crate::harness::{
-    Account, Dice, Living, Point, Shown, Signal, Trace, in_turn, record, samples, served, some_of,
+    Account, Dice, Living, Met, Pgseal, Point, Ran, Shown, Signal, Trace, in_turn, record, samples, served,
+    some_of,
 };
 
 const SIGNALS: [(Signal, i32); 3] = [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)];
@@ -19,27 +20,13 @@ fn secure_ends_as_the_signal_has_it_and_nothing_is_changed() {
     for (nth, met) in some_of(all, count, &mut dice).into_iter().enumerate() {
         let (by, living) = (&met.by, Living::of(met.version));
         let before = living.kept_files();
-        let (signal, code) = SIGNALS[nth % SIGNALS.len()];
-        let trace = Trace::new(living.sandbox());
-        let secure = living.secure(&["--enforce"], by).held_at(&trace, met.point.number).start();
-        trace.wait_for(met.point.number);
-        // To the program alone, or to all of the terminal's group and more than once, as people press Ctrl-C.
-        match dice.below(2) {
-            0 => secure.signal(signal),
-            _ => (0..3).for_each(|_| secure.signal_group(signal)),
-        }
-        trace.go();
-        let ran = secure.wait(LIMIT);
-        let at = format!("{signal:?} at point {}, {}", met.point.number, met.point.name);
-        assert_eq!(living.half_written(), Vec::<String>::new(), "{at}:\n{ran}");
+        let Cut { ran, at, code } = cut_off(living.secure(&["--enforce"], by), &living, &met, nth, &mut dice);
         if ran.code() == Some(0) {
             assert_eq!(living.shown(), Shown::TlsOnly, "{at}:\n{ran}");
             done += 1;
             continue;
         }
-        assert_eq!(ran.code(), Some(code), "{at}:\n{ran}");
-        assert!(ran.stderr().contains("interrupted by"), "{at}:\n{ran}");
-        assert!(!ran.stderr().contains("could not"), "{at}:\n{ran}");
+        says_so(&ran, code, &at);
         assert_eq!(living.kept_files(), before, "{at}:\n{ran}");
         assert_eq!(living.shown(), Shown::Plaintext, "{at}:\n{ran}");
         assert!(!living.ca_of(by).exists(), "{at}: the CA should be gone:\n{ran}");
@@ -68,33 +55,53 @@ fn interrupted_rotations(words: &[&str]) {
         let (by, living) = (&met.by, Living::of(met.version));
         living.secured(by);
         let (before, old) = (living.kept_files(), served(living.port()));
-        let (signal, code) = SIGNALS[nth % SIGNALS.len()];
-        let trace = Trace::new(living.sandbox());
-        let rotate = living.verb("rotate", words, by).held_at(&trace, met.point.number).start();
-        trace.wait_for(met.point.number);
-        match dice.below(2) {
-            0 => rotate.signal(signal),
-            _ => (0..3).for_each(|_| rotate.signal_group(signal)),
-        }
-        trace.go();
-        let ran = rotate.wait(LIMIT);
-        let at = format!("{signal:?} at point {}, {}, of rotate {words:?}", met.point.number, met.point.name);
-        assert_eq!(living.half_written(), Vec::<String>::new(), "{at}:\n{ran}");
+        let rotate = living.verb("rotate", words, by);
+        let Cut { ran, at, code } = cut_off(rotate, &living, &met, nth, &mut dice);
         assert_eq!(living.shown(), Shown::Both, "{at}:\n{ran}");
         if ran.code() == Some(0) {
             assert_ne!(served(living.port()), old, "{at}:\n{ran}");
             done += 1;
             continue;
         }
-        assert_eq!(ran.code(), Some(code), "{at}:\n{ran}");
-        assert!(ran.stderr().contains("interrupted by"), "{at}:\n{ran}");
-        assert!(!ran.stderr().contains("could not"), "{at}:\n{ran}");
+        says_so(&ran, code, &at);
         assert_eq!(living.kept_files(), before, "{at}:\n{ran}");
         assert_eq!(served(living.port()), old, "{at}:\n{ran}");
     }
     eprintln!("{count} of rotate {words:?} interrupted, {done} of them too late");
     assert!(done < count, "none of {count} was cut off");
     record("an interrupted rotate leaves the certificate of before", count);
+}
+
+/// How a run ended that was told to, the status that this signal is to have, and where it was.
+struct Cut {
+    ran: Ran,
+    at: String,
+    code: i32,
+}
+
+/// Holds it at that point, tells it to end, and lets it go.
+fn cut_off(pgseal: Pgseal<'_>, living: &Living, met: &Met, nth: usize, dice: &mut Dice) -> Cut {
+    let (signal, code) = SIGNALS[nth % SIGNALS.len()];
+    let trace = Trace::new(living.sandbox());
+    let begun = pgseal.held_at(&trace, met.point.number).start();
+    trace.wait_for(met.point.number);
+    // To the program alone, or to all of the terminal's group and more than once, as people press Ctrl-C.
+    match dice.below(2) {
+        0 => begun.signal(signal),
+        _ => (0..3).for_each(|_| begun.signal_group(signal)),
+    }
+    trace.go();
+    let ran = begun.wait(LIMIT);
+    let at = format!("{signal:?} at point {}, {}", met.point.number, met.point.name);
+    assert_eq!(living.half_written(), Vec::<String>::new(), "{at}:\n{ran}");
+    Cut { ran, at, code }
+}
+
+#[track_caller]
+fn says_so(ran: &Ran, code: i32, at: &str) {
+    assert_eq!(ran.code(), Some(code), "{at}:\n{ran}");
+    assert!(ran.stderr().contains("interrupted by"), "{at}:\n{ran}");
+    assert!(!ran.stderr().contains("could not"), "{at}:\n{ran}");
 }
 
 #[test]

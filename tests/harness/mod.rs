@@ -93,7 +93,7 @@ pub(crate) use pgseal::Pgseal;
 pub(crate) use picture::{Kept, Pictured, picture};
 pub(crate) use port::Port;
 pub(crate) use process::{Ran, Running, run};
-pub(crate) use projected::Projected;
+pub(crate) use projected::{Projected, USUAL_FILE, USUAL_PROJECT};
 pub(crate) use proof::{Holds, NO, UNTOLD, all_hold, all_hold_but, claim, claims};
 pub(crate) use psql::Psql;
 pub(crate) use relay::{Relay, Trick};

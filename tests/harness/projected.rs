@@ -21,6 +21,24 @@ const LIMIT: Duration = Duration::from_secs(240);
 const PORT: &str = "@PORT@";
 const NAME: &str = "@NAME@";
 
+/// A compose file as people have one, and its name.
+pub(crate) const USUAL_FILE: &str = "compose.yaml";
+pub(crate) const USUAL_PROJECT: &str = "services:
+  postgres:
+    image: @IMAGE@
+    container_name: @NAME@
+    environment:
+      POSTGRES_USER: admin
+      POSTGRES_PASSWORD: securepassword
+      POSTGRES_DB: mydb
+    volumes:
+      - data:/var/lib/postgresql@DATA@
+    ports:
+      - \"127.0.0.1:@PORT@:5432\"
+volumes:
+  data:
+";
+
 /// A project of that compose. Dropped, what it made is removed.
 pub(crate) struct Projected {
     // First: it needs the folder.
